@@ -1,0 +1,1 @@
+"""Data: labels, sources, drawn faces, shards, the staging cache, sampler and batches."""

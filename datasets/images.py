@@ -1,0 +1,174 @@
+"""The one place where images are decoded, resized and encoded.
+
+Every image becomes RGB: turned as its EXIF orientation says, grey and palette expanded, CMYK
+converted, 16-bit grey scaled to 8 bits, transparency laid on white. Images are resized to a square
+with Pillow's Lanczos filter, which is antialiased; the aspect ratio is not kept, as in AffectNet's
+own 224 by 224 release.
+"""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, __version__, features
+
+from datasets.errors import DataError
+from datasets.manifest import Encoding
+
+ImageHWC = npt.NDArray[np.uint8]
+"""uint8 [height, width, 3] RGB."""
+
+# A photograph of 50 megapixels fits; decoded it takes 200 MB. A bomb declares far more.
+MAX_PIXELS = 64_000_000
+_MAX_FILE_BYTES = 256 << 20
+_JPEG_QUALITY = 92
+# Named, so that a hostile file can't reach Pillow's rarer plugins (EPS starts Ghostscript).
+_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
+_SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
+EXTENSIONS = frozenset(
+    ".jpg .jpeg .jpe .png .bmp .tif .tiff .webp .gif .ppm .pgm".split()
+)
+"""Extensions of image files, in small letters."""
+
+
+class UnreadableImageError(DataError):
+    """The bytes are not an image that can be used; the text says why."""
+
+
+def decoder_name() -> str:
+    """Name the libraries that decide the pixels, for provenance and for the cache."""
+    kind = "libjpeg-turbo" if features.check_feature("libjpeg_turbo") else "libjpeg"
+    return f"Pillow {__version__}, {kind} {features.version('jpg')}"
+
+
+def read_image_file(path: Path) -> bytes:
+    """Return the bytes of an image file. Raises `UnreadableImageError` with a short reason."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise UnreadableImageError("no such file") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UnreadableImageError(f"can't be read: {reason}") from error
+    if len(data) > _MAX_FILE_BYTES:
+        raise UnreadableImageError(f"larger than {_MAX_FILE_BYTES >> 20} MiB")
+    return data
+
+
+def decode_rgb(data: bytes, size: int | None = None) -> ImageHWC:
+    """Decode an image of any supported kind to RGB, resized to `size` by `size` pixels if given.
+
+    Raises `UnreadableImageError` if the bytes are empty, truncated, no image, or declare more than
+    `MAX_PIXELS` pixels (checked before any pixel is decoded).
+    """
+    return np.asarray(_resized(_open_rgb(data), size))
+
+
+def store_image(image: bytes | ImageHWC, size: int, encoding: Encoding) -> bytes:
+    """Return the bytes to store for an image: RGB, `size` by `size` pixels, in `encoding`.
+
+    A JPEG that is RGB, upright and of that size already is kept as it is: encoding it again would
+    only lose quality. Raises `UnreadableImageError`.
+    """
+    if isinstance(image, bytes):
+        if encoding == "jpeg" and _is_ready_jpeg(image, size):
+            _open_rgb(image)  # It must decode to its end all the same.
+            return image
+        picture = _open_rgb(image)
+    else:
+        picture = Image.fromarray(image)
+    picture = _resized(picture, size)
+    if encoding == "raw":
+        return picture.tobytes()
+    stream = io.BytesIO()
+    if encoding == "jpeg":
+        picture.save(stream, "JPEG", quality=_JPEG_QUALITY)
+    else:
+        picture.save(stream, "PNG", compress_level=3)
+    return stream.getvalue()
+
+
+def load_stored(image: bytes, encoding: Encoding, stored_size: int, size: int) -> ImageHWC:
+    """Return the pixels of what `store_image` gave, resized to `size` by `size` if that differs.
+
+    `stored_size` is the height and width with which the image was stored. Raises
+    `UnreadableImageError` if the bytes hold something else.
+    """
+    if encoding == "raw":
+        expected = stored_size * stored_size * 3
+        if len(image) != expected:
+            raise UnreadableImageError(f"{len(image)} raw bytes, expected {expected}")
+        pixels = np.frombuffer(image, np.uint8).reshape(stored_size, stored_size, 3)
+        return pixels if size == stored_size else np.asarray(_resized(Image.fromarray(pixels), size))
+    picture = _open_rgb(image)
+    if picture.size != (stored_size, stored_size):
+        raise UnreadableImageError(f"{picture.size} pixels, expected {stored_size} squared")
+    return np.asarray(_resized(picture, size))
+
+
+def _resized(picture: Image.Image, size: int | None) -> Image.Image:
+    if size is None or picture.size == (size, size):
+        return picture
+    return picture.resize((size, size), Image.Resampling.LANCZOS)
+
+
+def _is_ready_jpeg(data: bytes, size: int) -> bool:
+    with _opened(data) as picture:
+        return (
+            picture.format == "JPEG"
+            and picture.mode == "RGB"
+            and picture.size == (size, size)
+            and picture.getexif().get(0x0112, 1) == 1  # Orientation: upright.
+        )
+
+
+def _opened(data: bytes) -> Image.Image:
+    """Read the header of an image; no pixel is decoded yet."""
+    if not data:
+        raise UnreadableImageError("empty file")
+    try:
+        picture = Image.open(io.BytesIO(data), formats=_FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnreadableImageError(_too_large("far over")) from error
+    except Image.UnidentifiedImageError as error:
+        raise UnreadableImageError("not an image of a known kind") from error
+    except Exception as error:
+        # Pillow's plugins raise what their parsers meet (struct.error, ValueError, ...).
+        raise UnreadableImageError(f"broken image header: {error}") from error
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise UnreadableImageError(_too_large(f"{width}x{height} is over"))
+    return picture
+
+
+def _too_large(what: str) -> str:
+    return f"too many pixels: {what} the limit of {MAX_PIXELS // 10**6} megapixels"
+
+
+def _open_rgb(data: bytes) -> Image.Image:
+    with _opened(data) as picture:
+        try:
+            picture.load()
+            return _to_rgb(ImageOps.exif_transpose(picture))
+        except Exception as error:
+            # As above: on hostile bytes a plugin may raise anything; each is an unreadable image.
+            raise UnreadableImageError(f"broken or truncated image: {error}") from error
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode == "RGB" and "transparency" not in picture.info:
+        return picture
+    if picture.mode in _SIXTEEN_BIT_MODES:
+        return _eight_bits(picture).convert("RGB")
+    if picture.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in picture.info:
+        opaque = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(opaque, picture.convert("RGBA")).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Scale 0..65535 to 0..255; Pillow's own conversion clips at 255 and gives a white image."""
+    values = np.asarray(picture).astype(np.float64)
+    return Image.fromarray(np.clip(values / 257.0 + 0.5, 0, 255).astype(np.uint8))

@@ -1,0 +1,178 @@
+"""`manifest.json`: what a directory of shards holds, and the check that it still holds it."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from datasets.errors import DataError
+from datasets.files import write_text
+
+MANIFEST_NAME = "manifest.json"
+SCHEMA_VERSION = 1
+SPLITS: tuple["SplitName", ...] = ("train", "validation")
+
+SplitName = Literal["train", "validation"]
+Encoding = Literal["jpeg", "png", "raw"]
+ShardFormat = Literal["arrow", "tfrecord"]
+RequestValue = str | int | float | None
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ShardEntry(_Frozen):
+    """One shard file; `file` is relative to the manifest, with forward slashes."""
+
+    file: str
+    split: SplitName
+    rows: int = Field(ge=1)
+    bytes: int = Field(ge=1)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+    @field_validator("file")
+    @classmethod
+    def _stays_inside(cls, file: str) -> str:
+        path = PurePosixPath(file)
+        if path.is_absolute() or ".." in path.parts or not path.parts:
+            raise ValueError(f"shard path {file!r} leads out of the directory")
+        return file
+
+
+class Manifest(_Frozen):
+    """All that a reader needs to know of the shards; rows lie in the order of `shards`."""
+
+    schema_version: Literal[1] = 1
+    image_size: int = Field(ge=1)
+    """Height and width of every image, pixels."""
+    encoding: Encoding
+    format: ShardFormat
+    source: str
+    """Where the images come from, in words."""
+    request: dict[str, RequestValue] = Field(default_factory=dict)
+    """What `prepare` or `synth` was asked for; the same request again finds its work done."""
+    shards: list[ShardEntry]
+    classes: dict[SplitName, dict[str, int]]
+    """Rows per expression, for each split."""
+    excluded: dict[str, int] = Field(default_factory=dict)
+    """Rows left out by their label: None, Uncertain, No-Face."""
+    rejected: int = Field(default=0, ge=0)
+    """Rows that could not be used; `rejected.csv` lists them."""
+    fingerprint: str = Field(pattern="^[0-9a-f]{64}$")
+    """sha256 of the content in order, whatever the shard format (see `content_fingerprint`)."""
+
+    def rows(self, split: SplitName) -> int:
+        """Return the number of rows of `split`."""
+        return sum(shard.rows for shard in self.shards if shard.split == split)
+
+    def of_split(self, split: SplitName) -> list[ShardEntry]:
+        """Return the shards of `split`, in data set order."""
+        return [shard for shard in self.shards if shard.split == split]
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Read `directory/manifest.json`.
+
+    Raises `DataError` if there is none, or if it is damaged or of another schema version.
+    """
+    path = directory / MANIFEST_NAME
+    if not directory.is_dir():
+        raise DataError(
+            f"there is no data directory {directory}: make one with `fer-orch data prepare` "
+            "or `fer-orch data synth`"
+        )
+    if not path.is_file():
+        raise DataError(
+            f"{directory} holds no {MANIFEST_NAME}, so it is not a (whole) directory of shards: "
+            "make one with `fer-orch data prepare`"
+        )
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"can't read {path}: {error.strerror}") from error
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, item['loc'])) or 'file'}: {item['msg']}"
+            for item in error.errors()[:3]
+        )
+        raise DataError(
+            f"{path} is damaged or of another version than {SCHEMA_VERSION} ({problems}): "
+            "delete its directory and prepare the data again"
+        ) from error
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Write `directory/manifest.json` atomically; it says that the directory is complete."""
+    write_text(directory / MANIFEST_NAME, manifest.model_dump_json(indent=1) + "\n")
+
+
+def row_digest(split: SplitName, image_id: str, label: int, image: bytes) -> bytes:
+    """Return the sha256 of one row, 32 bytes; images count by the bytes that are stored."""
+    name = image_id.encode("utf-8")
+    head = f"{split}\n{label}\n{len(name)}\n".encode()
+    return hashlib.sha256(head + name + hashlib.sha256(image).digest()).digest()
+
+
+def content_fingerprint(image_size: int, encoding: Encoding, digests: Iterable[bytes]) -> str:
+    """Return the fingerprint of the content: sha256 over every `row_digest` in data set order.
+
+    Shard format and shard borders don't enter: the same rows as Arrow and as TFRecord agree.
+    """
+    whole = hashlib.sha256(f"fer-orch content 1\n{image_size}\n{encoding}\n".encode())
+    for digest in digests:
+        whole.update(digest)
+    return whole.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def shard_problem(directory: Path, shard: ShardEntry) -> str | None:
+    """Say what is wrong with a shard file, or None: it is missing, or of other size or content."""
+    path = directory / shard.file
+    try:
+        size = os.stat(path).st_size
+        if size != shard.bytes:
+            return f"{shard.file}: {size} bytes, expected {shard.bytes}"
+        actual = file_sha256(path)
+    except FileNotFoundError:
+        return f"{shard.file}: missing"
+    except OSError as error:
+        return f"{shard.file}: {error.strerror}"
+    if actual != shard.sha256:
+        return f"{shard.file}: sha256 {actual[:12]}…, expected {shard.sha256[:12]}…"
+    return None
+
+
+def verify_shards(
+    directory: Path, manifest: Manifest, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Compare every shard with the manifest: it exists and has the size and the sha256.
+
+    `progress(done, total)` counts shards. Raises `DataError` that names every damaged shard.
+    """
+    problems = []
+    for done, shard in enumerate(manifest.shards, start=1):
+        problem = shard_problem(directory, shard)
+        if problem is not None:
+            problems.append(problem)
+        if progress is not None:
+            progress(done, len(manifest.shards))
+    if problems:
+        raise damaged_shards(directory, problems)
+
+
+def damaged_shards(directory: Path, problems: list[str]) -> DataError:
+    """Return the error that names damaged shards and the way out."""
+    return DataError(
+        f"{len(problems)} damaged shard(s) in {directory}:\n  "
+        + "\n  ".join(problems)
+        + "\nRestore them from a copy, or delete the directory and prepare the data again."
+    )

@@ -1,0 +1,1 @@
+"""Running the benchmark: command line, configuration, plan, Ray, progress and report."""

@@ -1,0 +1,98 @@
+"""What a report is made of, form aside: the page, its sections, tables and figures.
+
+Texts are plain: each form (HTML, Markdown) escapes them itself.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One table cell. `sort` orders it; None sorts last. `share` (0 to 1) tints it."""
+
+    text: str
+    sort: float | str | None = None
+    detail: str = ""
+    best: bool = False
+    share: float | None = None
+    state: str = ""
+
+
+@dataclass(frozen=True)
+class Header:
+    """A column's header; `unit` is printed smaller beneath it."""
+
+    text: str
+    unit: str = ""
+    numeric: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose first cell of each row heads the row."""
+
+    id: str
+    caption: str
+    headers: tuple[Header, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+    sortable: bool = False
+    sorted_by: int | None = None
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.headers):
+                raise ValueError(f"table {self.id}: {len(row)} cells, {len(self.headers)} headers")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plotly figure. `alternative` says in words what it shows; `table_id` holds its figures."""
+
+    id: str
+    caption: str
+    alternative: str
+    plotly_json: str
+    table_id: str
+    has_training: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with paragraphs, bullets, figures and tables, in this order."""
+
+    id: str
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    bullets: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+@dataclass(frozen=True)
+class Card:
+    """A key figure."""
+
+    label: str
+    value: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What a reader must know before the figures."""
+
+    kind: Literal["warning", "note"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """The whole report."""
+
+    title: str
+    lead: tuple[str, ...]
+    cards: tuple[Card, ...]
+    notices: tuple[Notice, ...]
+    sections: tuple[Section, ...]

@@ -1,0 +1,208 @@
+"""Reads a run directory into plain records: scores, curves, and what does not add up.
+
+Every file may be missing, half there, or from another run: a trial keeps its row then, and the report
+says what is wrong with it.
+"""
+
+import csv
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from pydantic import JsonValue
+
+from datasets.errors import ConfigError
+from datasets.labels import EXPRESSIONS
+from orchestrator.report.statistics import Scores, score
+from orchestrator.run_store import RUN_FILE, RunDocument, RunStore, TrialRecord
+from trainers.architectures import ARCHITECTURES
+from trainers.result import (
+    HISTORY_COLUMNS,
+    HISTORY_FILE,
+    PREDICTIONS_FILE,
+    RESULT_FILE,
+    TrialResult,
+    TrialState,
+)
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One finished epoch, from 1. Accuracies are fractions of 1, losses in nats; NaN where missing."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+
+
+@dataclass(frozen=True)
+class TrialReport:
+    """A trial with all that its files say. `scores` only where finished with whole predictions."""
+
+    record: TrialRecord
+    scores: Scores | None = None
+    history: tuple[EpochRow, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def result(self) -> TrialResult | None:
+        """The trial's own figures, None unless finished."""
+        return self.record.result
+
+    @property
+    def title(self) -> str:
+        """The architecture as people write it; an id that is not ours stays as it is."""
+        row = ARCHITECTURES.get(self.record.architecture)
+        return row.title if row else self.record.architecture
+
+    @property
+    def accuracy(self) -> float:
+        """Final validation accuracy, NaN unless finished; counted from the predictions where possible."""
+        if self.scores:
+            return self.scores.accuracy
+        return self.result.accuracy if self.result else math.nan
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """A run with its trials in plan order."""
+
+    document: RunDocument
+    provenance: dict[str, JsonValue]
+    trials: tuple[TrialReport, ...]
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def finished(self) -> tuple[TrialReport, ...]:
+        """Finished trials, best first; equal ones in plan order."""
+        done = [trial for trial in self.trials if trial.result]
+        return tuple(sorted(done, key=lambda trial: -trial.accuracy))
+
+    @property
+    def many_seeds(self) -> bool:
+        """True when trials are told apart by more than their architecture."""
+        return len({trial.record.seed for trial in self.trials}) > 1
+
+    def name_of(self, trial: TrialReport) -> str:
+        """A trial as tables and figures call it."""
+        return f"{trial.title}, seed {trial.record.seed}" if self.many_seeds else trial.title
+
+
+def collect(run_dir: Path) -> RunReport:
+    """Read a run directory; `ConfigError` where `run.yaml` is missing, damaged or of another kind."""
+    store = RunStore(run_dir)
+    document = store.read()
+    if document is None:
+        raise ConfigError(
+            f"{run_dir} holds no {RUN_FILE}: not a run directory; "
+            "name the directory that `fer-orch run-all` was given as --run-dir"
+        )
+    provenance, warnings = _read_provenance(store.provenance_file)
+    trials = tuple(_trial_report(store.trial(name), document) for name in document.trials)
+    return RunReport(document, provenance, trials, warnings)
+
+
+def _trial_report(record: TrialRecord, document: RunDocument) -> TrialReport:
+    history = read_history(record.directory / HISTORY_FILE)
+    if record.result is None:
+        return TrialReport(record, history=history)
+    warnings = _mismatches(record.result, record, document)
+    try:
+        scores = score(*read_predictions(record.directory / PREDICTIONS_FILE))
+    except ValueError as error:
+        problem = (
+            f"{PREDICTIONS_FILE} can't be used ({error}): no interval and no per-class figures; "
+            f"accuracy, loss and macro figures are as {RESULT_FILE} states them"
+        )
+        return TrialReport(record, None, history, (*warnings, problem))
+    return TrialReport(record, scores, history, (*warnings, *_disagreements(record.result, scores)))
+
+
+def _mismatches(result: TrialResult, record: TrialRecord, document: RunDocument) -> tuple[str, ...]:
+    warnings = []
+    if result.trial != record.name:
+        warnings.append(f"{RESULT_FILE} is that of another trial, {result.trial!r}")
+    if result.data_fingerprint != document.data.fingerprint:
+        warnings.append(
+            f"trained on other data (fingerprint {result.data_fingerprint}) than this run's "
+            f"({document.data.fingerprint})"
+        )
+    return tuple(warnings)
+
+
+def _disagreements(result: TrialResult, scores: Scores) -> tuple[str, ...]:
+    """Where a result states another figure than its predictions give. Printed figures are the latter."""
+    pairs = (
+        ("accuracy", result.accuracy, scores.accuracy),
+        ("macro precision", result.macro_precision, scores.macro_precision),
+        ("macro recall", result.macro_recall, scores.macro_recall),
+        ("macro F1", result.macro_f1, scores.macro_f1),
+        ("validation images", result.validation_images, scores.total),
+    )
+    return tuple(
+        f"{RESULT_FILE} states {name} {stated:g}, {PREDICTIONS_FILE} gives {counted:g}, printed here"
+        for name, stated, counted in pairs
+        if not math.isclose(stated, counted, abs_tol=1e-6)
+    )
+
+
+def read_predictions(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and predicted labels, int64 [N] each; `ValueError` says what is wrong with the file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path, columns=["label", "predicted"])
+        labels, predicted = (
+            table.column(name).to_numpy().astype(np.int64) for name in ("label", "predicted")
+        )
+    except FileNotFoundError:
+        raise ValueError("the file is missing") from None
+    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"damaged: {reason.replace(str(path), path.name)}") from error
+    if labels.size == 0:
+        raise ValueError("it holds no rows")
+    for name, codes in (("label", labels), ("predicted", predicted)):
+        strange = codes[(codes < 0) | (codes >= len(EXPRESSIONS))]
+        if strange.size:
+            raise ValueError(f"{name} holds {int(strange[0])}, outside 0 to {len(EXPRESSIONS) - 1}")
+    return labels, predicted
+
+
+def read_history(path: Path) -> tuple[EpochRow, ...]:
+    """The finished epochs; stops at the first line that is not whole (a writer may be at work)."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
+        return ()
+    rows: list[EpochRow] = []
+    for record in csv.DictReader(lines):
+        try:
+            epoch = int(record["epoch"])
+            values = {name: float(record[name] or "nan") for name in HISTORY_COLUMNS[1:]}
+        except (KeyError, TypeError, ValueError):
+            break
+        rows.append(EpochRow(epoch, **values))
+    return tuple(rows)
+
+
+def _read_provenance(path: Path) -> tuple[dict[str, JsonValue], tuple[str, ...]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}, (f"{path.name} is missing: versions and hardware of this run are not known",)
+    except ValueError:
+        return {}, (f"{path.name} can't be read: versions and hardware of this run are not known",)
+    if not isinstance(content, dict):
+        return {}, (f"{path.name} is not a JSON object: versions and hardware are not known",)
+    return content, ()
+
+
+def states(run: RunReport) -> dict[TrialState, int]:
+    """Trials by state, in the order of the states; every state is there."""
+    return {state: sum(trial.record.state is state for trial in run.trials) for state in TrialState}

@@ -1,0 +1,130 @@
+"""The accuracy table, once: each column is (header, key, formatter) over a `TrialRow`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestrator.report.blocks import Cell, Header, Table
+from orchestrator.report.collect import RunReport, TrialReport
+from orchestrator.report.comparison import why_not_comparable
+from orchestrator.report.formats import (
+    MISSING,
+    duration,
+    fixed,
+    integer,
+    one_line,
+    percent,
+    percent_interval,
+)
+from orchestrator.report.results import TrialRow, trial_row
+from trainers.result import TrialState
+
+
+@dataclass(frozen=True)
+class Column:
+    """`key` names the field of `TrialRow` that orders the column; `show` prints a row's cell."""
+
+    header: Header
+    key: str
+    show: Callable[[TrialRow], str]
+
+
+# fmt: off
+OURS = (
+    Column(Header("Accuracy", "%"), "accuracy", lambda row: percent(row.accuracy)),
+    Column(Header("95 % interval", "%, Wilson"), "accuracy_low", lambda row: percent_interval(row.accuracy_low, row.accuracy_high)),
+    Column(Header("Loss", "nats"), "loss", lambda row: fixed(row.loss, 3)),
+    Column(Header("Macro precision", "%"), "macro_precision", lambda row: percent(row.macro_precision)),
+    Column(Header("Macro recall", "%"), "macro_recall", lambda row: percent(row.macro_recall)),
+    Column(Header("Macro F1", "%"), "macro_f1", lambda row: percent(row.macro_f1)),
+    Column(Header("Parameters"), "parameters", lambda row: integer(row.parameters)),
+    Column(Header("Size", "MiB"), "size_mb", lambda row: fixed(row.size_mb, 1)),
+    Column(Header("Training speed", "images/s"), "train_images_per_s", lambda row: fixed(row.train_images_per_s, 1)),
+    Column(Header("Training time"), "train_seconds", lambda row: duration(row.train_seconds)),
+    Column(Header("Restarts"), "restarts", lambda row: integer(row.restarts)),
+    Column(Header("Steps repeated"), "steps_repeated", lambda row: integer(row.steps_repeated)),
+)
+PAPER = (
+    Column(Header("Paper: accuracy", "%"), "paper_accuracy", lambda row: percent(row.paper_accuracy)),
+    Column(Header("Paper: 95 % interval", "%, Wilson"), "paper_accuracy_low", lambda row: percent_interval(row.paper_accuracy_low, row.paper_accuracy_high)),
+)
+# fmt: on
+
+
+def _paper_columns(comparable: bool) -> tuple[Column, ...]:
+    if comparable:
+        return PAPER
+    return tuple(
+        Column(
+            Header(column.header.text, f"{column.header.unit}, AffectNet, not comparable"),
+            column.key,
+            column.show,
+        )
+        for column in PAPER
+    )
+
+
+def accuracy_table(run: RunReport) -> Table:
+    """Every trial, best first, then those without a result in plan order."""
+    reason = why_not_comparable(run)
+    columns = (*OURS[:2], *_paper_columns(reason is None), *OURS[2:])
+    unfinished = [trial for trial in run.trials if trial.result is None]
+    best = run.finished[0].accuracy if run.finished else None
+    rows = tuple(
+        (
+            Cell(run.name_of(trial), run.name_of(trial)),
+            state_cell(trial),
+            *_cells(trial_row(trial), columns, best),
+        )
+        for trial in (*run.finished, *unfinished)
+    )
+    return Table(
+        id="accuracy-table",
+        caption="Validation accuracy of the final epoch, and what it cost",
+        headers=(
+            Header("Architecture", numeric=False),
+            Header("State", numeric=False),
+            *(column.header for column in columns),
+        ),
+        rows=rows,
+        note=_note(reason),
+        sortable=True,
+        sorted_by=2,
+    )
+
+
+def _cells(row: TrialRow, columns: tuple[Column, ...], best: float | None) -> tuple[Cell, ...]:
+    return tuple(
+        Cell(
+            column.show(row),
+            getattr(row, column.key),
+            best=column.key == "accuracy" and row.accuracy is not None and row.accuracy == best,
+        )
+        for column in columns
+    )
+
+
+def _note(reason: str | None) -> str:
+    note = (
+        "Macro figures are unweighted means over the eight expressions. The paper's accuracies are its "
+        "Table 3, recomputed from the counts of its Figure 12, with the interval that 4,000 images give."
+    )
+    if reason:
+        note += f" They were measured on AffectNet and are not comparable here: {reason}."
+    return note
+
+
+def state_cell(trial: TrialReport) -> Cell:
+    """A trial's state, with its reason where it went wrong and its place where it runs."""
+    record = trial.record
+    detail = ""
+    if record.failure:
+        detail = one_line(record.failure.reason)
+        if record.failure.epoch is not None and record.failure.step is not None:
+            detail += f" (epoch {record.failure.epoch}, step {record.failure.step})"
+    elif record.state is TrialState.RUNNING and record.progress:
+        progress = record.progress
+        detail = (
+            f"{progress.phase}, {progress.epoch} of {progress.epochs} epochs done, "
+            f"step {progress.step} of {progress.steps_per_epoch}"
+        )
+    return Cell(record.state.value or MISSING, record.state.value, detail, state=record.state.value)

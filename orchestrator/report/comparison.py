@@ -1,0 +1,95 @@
+"""May the paper's figures stand beside ours? Only on the paper's data; and what differs in the recipe."""
+
+from collections.abc import Mapping
+
+from datasets.labels import EXPRESSIONS
+from orchestrator.report import paper
+from orchestrator.report.collect import RunReport
+from orchestrator.report.formats import plural
+
+# Copies of AffectNet differ by a few lost or unreadable images.
+COUNT_TOLERANCE = 0.01
+
+
+def why_not_comparable(run: RunReport) -> str | None:
+    """One clause that says why the data is not the paper's, or None where it is.
+
+    Judged by the class counts of both splits (the paper's Table 1 less 500 each, and 500 each), and by
+    the source where the run names one: drawn faces can have any counts.
+    """
+    source = data_source(run)
+    if source.startswith("drawn"):
+        return "this run's faces are drawn, not photographed"
+    train, validation = class_counts(run, "train"), class_counts(run, "validation")
+    theirs = paper.IMAGES_PER_EXPRESSION
+    if all(
+        abs(ours_train - (total - theirs)) <= COUNT_TOLERANCE * (total - theirs)
+        and abs(ours_validation - theirs) <= COUNT_TOLERANCE * theirs
+        for ours_train, ours_validation, total in zip(
+            train, validation, paper.class_counts(), strict=True
+        )
+    ):
+        return None
+    paper_train = sum(paper.class_counts()) - paper.VALIDATION_IMAGES
+    return (
+        f"this run's data has {sum(train):,} training and "
+        f"{plural(sum(validation), 'validation image')}, AffectNet as the paper used it "
+        f"{paper_train:,} and {paper.VALIDATION_IMAGES:,}"
+    )
+
+
+def data_source(run: RunReport) -> str:
+    """What the manifest called its source, lower case; empty where the run does not say."""
+    return str(run.document.data.model_dump().get("source") or "").lower()
+
+
+def class_counts(run: RunReport, split: str) -> tuple[int, ...]:
+    """Images of a split by expression code; an expression that is not listed has none."""
+    counts = run.document.data.classes.get(split, {})
+    return tuple(counts.get(expression, 0) for expression in EXPRESSIONS)
+
+
+def recipe(run: RunReport) -> Mapping[str, object]:
+    """The recipe's part of the configuration; empty where there is none."""
+    found = run.document.config.get("recipe")
+    return found if isinstance(found, Mapping) else {}
+
+
+def recipe_differences(run: RunReport) -> list[str]:
+    """Where this run's recipe is known to differ from the paper's, for example `epochs 2 (paper: 100)`."""
+    ours = recipe(run)
+    return [
+        f"{name.replace('_', ' ')} {ours[name]} (paper: {theirs})"
+        for name, theirs in paper.RECIPE.items()
+        if name in ours and ours[name] != theirs
+    ]
+
+
+def choices(run: RunReport) -> list[str]:
+    """What the paper left open, and what this run did."""
+    ours = recipe(run)
+    rate = ours.get("learning_rate")
+    used = "0.001" if rate is None else f"{rate}"
+    listed = [
+        f"Learning rate: not stated in the paper. This run used {used}; Keras' default for Adam is 0.001.",
+        "Head: not stated. Here: the architecture without its top, global average pooling, one dense "
+        "layer of eight units, softmax.",
+        "Preprocessing: not stated. Here: each architecture's own convention of its ImageNet weights, "
+        "as the model's first layer.",
+        "Which layers were trained: not stated. Here: all of them.",
+        "Which epoch was reported: not stated. Here: the last. The best epoch stands apart, because "
+        "choosing an epoch on the validation images is choosing on the test.",
+    ]
+    momentum = ours.get("batch_norm_momentum")
+    if momentum is not None:
+        listed.append(batch_norm_note(momentum))
+    return listed
+
+
+def batch_norm_note(momentum: object) -> str:
+    """Why a short run lowers the momentum of batch normalisation."""
+    return (
+        f"Batch normalisation: its momentum was lowered to {momentum} in every architecture (Keras' "
+        "default is 0.99). A short run takes too few steps for the moving mean and variance to reach "
+        "the data's at the default, and validation, which uses them, would then fall behind training."
+    )

@@ -1,0 +1,58 @@
+"""Figures as text. A missing or undefined figure prints as an en dash, never as 0."""
+
+import math
+
+MISSING = "–"
+
+
+def _is_missing(value: float | None) -> bool:
+    return value is None or math.isnan(value)
+
+
+def fixed(value: float | None, digits: int) -> str:
+    """A number with a fixed number of decimals and thousands separators."""
+    if value is None or math.isnan(value):
+        return MISSING
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return f"{value:,.{digits}f}"
+
+
+def percent(value: float | None) -> str:
+    """A fraction of 1 as a percentage with two decimals, without the sign: its column names it."""
+    return fixed(None if value is None else 100 * value, 2)
+
+
+def percent_interval(low: float | None, high: float | None) -> str:
+    """Two fractions of 1 as `48.08 – 51.17`."""
+    if _is_missing(low) or _is_missing(high):
+        return MISSING
+    return f"{percent(low)} – {percent(high)}"
+
+
+def integer(value: float | None) -> str:
+    """A count with thousands separators."""
+    return fixed(value, 0)
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as `41 s`, `12 min 05 s` or `3 h 07 min`."""
+    if seconds is None or not math.isfinite(seconds):
+        return MISSING
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60:,} h {minutes % 60:02d} min"
+
+
+def one_line(text: str) -> str:
+    """Any text as one line: runs of white space become one blank."""
+    return " ".join(text.split())
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 trial`, `14 trials`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,0 +1,273 @@
+"""What the report says, in order: summary, accuracy, expressions, curves, data, how it was run."""
+
+import math
+from collections import defaultdict
+from statistics import fmean
+
+from orchestrator.report import paper
+from orchestrator.report.blocks import Card, Notice, Page, Section, Table
+from orchestrator.report.collect import RunReport, TrialReport, states
+from orchestrator.report.columns import accuracy_table
+from orchestrator.report.comparison import (
+    batch_norm_note,
+    choices,
+    class_counts,
+    recipe,
+    recipe_differences,
+    why_not_comparable,
+)
+from orchestrator.report.figures import curves, intervals
+from orchestrator.report.formats import (
+    MISSING,
+    duration,
+    integer,
+    one_line,
+    percent,
+    percent_interval,
+    plural,
+)
+from orchestrator.report.tables import data_table, epochs_table, mapping_table, per_class_table
+from trainers.result import TrialState
+
+
+def build_page(run: RunReport) -> Page:
+    """The whole report of a run."""
+    sections = (
+        _accuracy_section(run),
+        _expressions_section(run),
+        _curves_section(run),
+        Section("data", "Data", (_data_sentence(run),), tables=(data_table(run),)),
+        _how_section(run),
+    )
+    return Page(
+        title=f"Facial-expression benchmark: {one_line(run.document.name)}",
+        lead=_lead(run),
+        cards=_cards(run),
+        notices=_notices(run),
+        sections=tuple(section for section in sections if section),
+    )
+
+
+def _by_architecture(run: RunReport) -> list[tuple[str, list[TrialReport]]]:
+    """Finished trials by architecture, the highest mean accuracy first."""
+    groups: dict[str, list[TrialReport]] = defaultdict(list)
+    for trial in run.finished:
+        groups[trial.title].append(trial)
+    return sorted(groups.items(), key=lambda item: -_mean_accuracy(item[1]))
+
+
+def _mean_accuracy(trials: list[TrialReport]) -> float:
+    return fmean(trial.accuracy for trial in trials)
+
+
+def _lead(run: RunReport) -> tuple[str, ...]:
+    ranked = _by_architecture(run)
+    if not ranked:
+        return ("No trial of this run has finished yet; the tables fill as trials finish.",)
+    title, trials = ranked[0]
+    first = f"{title} reached the highest validation accuracy"
+    if len(trials) == 1:
+        spread = f"{percent(trials[0].accuracy)} %{_interval_clause(trials[0])}"
+    else:
+        low, high = (percent(edge(trial.accuracy for trial in trials)) for edge in (min, max))
+        spread = f"{percent(_mean_accuracy(trials))} % on average over {len(trials)} seeds ({low} – {high} %)"
+    sentences = [f"{first}: {spread}, of {plural(len(ranked), 'architecture')} with a result."]
+    if clause := _overlap_sentence(trials[0], run):
+        sentences.append(clause)
+    return tuple(sentences)
+
+
+def _interval_clause(trial: TrialReport) -> str:
+    if trial.scores is None:
+        return ""
+    interval = trial.scores.interval
+    return f" (95 % interval {percent_interval(interval.low, interval.high)} %)"
+
+
+def _overlap_sentence(best: TrialReport, run: RunReport) -> str:
+    """How many trials the table alone can't tell from the best."""
+    if best.scores is None:
+        return ""
+    own = best.scores.interval
+    others = [trial.scores for trial in run.finished if trial.scores and trial is not best]
+    near = sum(scores.interval.overlaps(own) for scores in others)
+    if not near:
+        return ""
+    return (
+        f"With {plural(best.scores.total, 'validation image')} the intervals of {near} of the other "
+        f"{plural(len(others), 'trial')} overlap with its own: read the order among them as provisional."
+    )
+
+
+def _cards(run: RunReport) -> tuple[Card, ...]:
+    counted = states(run)
+    rest = [f"{counted[state]} {state}" for state in TrialState if state is not TrialState.FINISHED]
+    unfinished = ", ".join(text for text in rest if not text.startswith("0 "))
+    results = [trial.result for trial in run.finished if trial.result]
+    restarts = sum(result.restarts for result in results)
+    repeated = sum(result.steps_repeated for result in results)
+    return (
+        _best_card(run),
+        Card(
+            "Trials finished",
+            f"{counted[TrialState.FINISHED]} of {len(run.trials)}",
+            unfinished or "every trial has a result",
+        ),
+        Card(
+            "Validation images",
+            integer(sum(class_counts(run, "validation"))),
+            f"{integer(sum(class_counts(run, 'train')))} for training",
+        ),
+        Card(
+            "Training time",
+            duration(sum(result.train_seconds for result in results) if results else None),
+            f"summed over trials; {plural(restarts, 'restart')}, {plural(repeated, 'step')} repeated",
+        ),
+    )
+
+
+def _best_card(run: RunReport) -> Card:
+    ranked = _by_architecture(run)
+    if not ranked:
+        return Card("Best accuracy", MISSING, "no trial has finished")
+    title, trials = ranked[0]
+    scores = trials[0].scores
+    detail = title
+    if len(trials) > 1:
+        detail += f", mean of {len(trials)} seeds"
+    elif scores:
+        detail += f", {percent_interval(scores.interval.low, scores.interval.high)} %"
+    if chance := _chance(run):
+        detail += f"; always the commonest expression: {percent(chance)} %"
+    return Card("Best accuracy", f"{percent(_mean_accuracy(trials))} %", detail)
+
+
+def _chance(run: RunReport) -> float:
+    """Accuracy of always answering the commonest expression of the validation split; 0 if unknown."""
+    counts = class_counts(run, "validation")
+    return max(counts) / sum(counts) if sum(counts) else 0.0
+
+
+def _notices(run: RunReport) -> tuple[Notice, ...]:
+    counted = states(run)
+    waiting = counted[TrialState.RUNNING] + counted[TrialState.PENDING]
+    lost = counted[TrialState.FAILED] + counted[TrialState.DIVERGED]
+    notices = []
+    if waiting:
+        text = f"This run is not over: {plural(waiting, 'trial')} still to finish."
+        notices.append(Notice("note", text))
+    if lost:
+        text = (
+            f"{plural(lost, 'trial')} ended without a result; the accuracy table gives the reason."
+        )
+        notices.append(Notice("warning", text))
+    notices += [
+        Notice("warning", one_line(text)) for text in (*_trial_warnings(run), *run.warnings)
+    ]
+    if clause := why_not_comparable(run):
+        text = f"The paper's figures were measured on AffectNet and are not comparable: {clause}."
+        notices.append(Notice("note", text))
+    if differences := recipe_differences(run):
+        text = f"The recipe differs from the paper's: {', '.join(differences)}."
+        notices.append(Notice("note", text))
+    momentum = recipe(run).get("batch_norm_momentum")
+    if momentum is not None:
+        notices.append(Notice("note", batch_norm_note(momentum)))
+    notices += [Notice("note", text) for text in _trial_notes(run)]
+    return tuple(notices)
+
+
+def _trial_warnings(run: RunReport) -> list[str]:
+    warnings = [f"{trial.record.name}: {text}." for trial in run.trials for text in trial.warnings]
+    for trial in run.finished:
+        if trial.scores and trial.scores.interval.low <= _chance(run) and trial is run.finished[0]:
+            warnings.append(
+                "The best accuracy can't be told from always answering the commonest expression."
+            )
+    return warnings
+
+
+def _trial_notes(run: RunReport) -> list[str]:
+    """The notes that trials left in their results, each once, with the trials that it is of."""
+    by_text: dict[str, list[str]] = defaultdict(list)
+    for trial in run.trials:
+        for text in trial.result.notes if trial.result else ():
+            by_text[one_line(text)].append(trial.record.name)
+    everyone = len(run.finished)
+    return [
+        f"{text} ({'every trial' if len(names) == everyone > 1 else ', '.join(names)})"
+        for text, names in by_text.items()
+    ]
+
+
+def _accuracy_section(run: RunReport) -> Section:
+    figure = intervals(run)
+    return Section(
+        "accuracy",
+        "Accuracy",
+        figures=(figure,) if figure else (),
+        tables=(accuracy_table(run),),
+    )
+
+
+def _expressions_section(run: RunReport) -> Section | None:
+    tables = [per_class_table(run, "recall"), per_class_table(run, "precision")]
+    found = tuple(table for table in tables if table)
+    return Section("expressions", "Expressions", tables=found) if found else None
+
+
+def _curves_section(run: RunReport) -> Section | None:
+    figures = [curves(run, "accuracy"), curves(run, "loss")]
+    table = epochs_table(run)
+    if table is None:
+        return None
+    found = tuple(figure for figure in figures if figure)
+    return Section("curves", "Training and validation curves", figures=found, tables=(table,))
+
+
+def _data_sentence(run: RunReport) -> str:
+    data = run.document.data
+    train, validation = class_counts(run, "train"), class_counts(run, "validation")
+    return (
+        f"{sum(train):,} training and {sum(validation):,} validation images of {data.image_size} × "
+        f"{data.image_size} pixels ({data.encoding}), fingerprint {data.fingerprint}."
+    )
+
+
+def _how_section(run: RunReport) -> Section:
+    tables: list[Table | None] = [
+        mapping_table("config-table", "Configuration", run.document.config),
+        mapping_table("provenance-table", "Provenance", run.provenance),
+        mapping_table("device-table", "Trained on", _devices(run)),
+    ]
+    return Section(
+        "how",
+        "How it was run",
+        paragraphs=("What the paper leaves open, and what was done here:",),
+        bullets=(*choices(run), *_paper_notes()),
+        tables=tuple(table for table in tables if table),
+    )
+
+
+def _devices(run: RunReport) -> dict[str, object]:
+    """Device and threads of the finished trials: one line where all agree."""
+    used: dict[str, list[str]] = defaultdict(list)
+    for trial in run.trials:
+        if trial.result:
+            place = f"{trial.result.device}, {plural(trial.result.threads, 'thread')}"
+            used[place].append(trial.record.name)
+    if len(used) == 1:
+        return {"every finished trial": next(iter(used))}
+    return {place: names for place, names in used.items()}
+
+
+def _paper_notes() -> tuple[str, ...]:
+    wrong = ", ".join(
+        f"{name} {percent(printed)} for {percent(counted)} %"
+        for name, (printed, counted) in paper.misprinted_accuracies().items()
+        if not math.isclose(printed, counted)
+    )
+    return (
+        f"The paper is {paper.CITATION}. Its accuracies here are counted from its Figure 12 and equal "
+        f"its Table 3; the accuracy column printed beside Figure 12 is in another order ({wrong}).",
+    )

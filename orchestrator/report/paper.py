@@ -1,0 +1,117 @@
+"""The paper's own numbers, as printed, from the CSV files in `data/`.
+
+Source: Mostafa, El-Sayed and Belal, "Benchmarking of convolutional neural networks for facial
+expressions recognition": Table 1 (`table1_class_counts.csv`), Table 3
+(`table3_validation_accuracy.csv`), Figures 10, 11 and 12 (`fig10_recall.csv`, `fig11_precision.csv`,
+`fig12_correct_counts.csv`).
+
+Accuracies come from the counts of Figure 12: their sums over 4,000 equal Table 3 for all fourteen.
+The accuracy column printed beside Figure 12 does not: it is in another order for five ResNets, so
+nothing here reads it but `misprinted_accuracies`.
+"""
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from datasets.labels import EXPRESSIONS
+from orchestrator.report.statistics import Interval, wilson_interval
+
+CITATION = (
+    "Mostafa, El-Sayed and Belal, “Benchmarking of convolutional neural networks "
+    "for facial expressions recognition”"
+)
+IMAGES_PER_EXPRESSION = 500
+VALIDATION_IMAGES = IMAGES_PER_EXPRESSION * len(EXPRESSIONS)
+
+# The paper's recipe (its section 5.3), by the names of our configuration.
+RECIPE: dict[str, object] = {
+    "image_size": 224,
+    "batch_size": 16,
+    "epochs": 100,
+    "weights": "imagenet",
+}
+
+
+@dataclass(frozen=True)
+class PaperAccuracy:
+    """One architecture in the paper: correct validation images of 4,000, by expression code."""
+
+    correct_by_expression: tuple[int, ...]
+
+    @property
+    def correct(self) -> int:
+        """Correctly classified images of all expressions."""
+        return sum(self.correct_by_expression)
+
+    @property
+    def accuracy(self) -> float:
+        """Fraction of 1, from the counts."""
+        return self.correct / VALIDATION_IMAGES
+
+    @property
+    def interval(self) -> Interval:
+        """Wilson 95 % interval; the paper gives none."""
+        return wilson_interval(self.correct, VALIDATION_IMAGES)
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    path = resources.files("orchestrator.report").joinpath("data", f"{name}.csv")
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def _by_expression(name: str) -> dict[str, tuple[float, ...]]:
+    return {
+        row["model"].lower(): tuple(float(row[expression]) for expression in EXPRESSIONS)
+        for row in _rows(name)
+    }
+
+
+@cache
+def accuracies() -> dict[str, PaperAccuracy]:
+    """Figure 12's counts, by architecture id."""
+    return {
+        name: PaperAccuracy(tuple(int(count) for count in counts))
+        for name, counts in _by_expression("fig12_correct_counts").items()
+    }
+
+
+@cache
+def table3_percent() -> dict[str, float]:
+    """Table 3's validation accuracy as printed, percent, by architecture id."""
+    rows = _rows("table3_validation_accuracy")
+    return {row["model"].lower(): float(row["accuracy_percent"]) for row in rows}
+
+
+@cache
+def recall() -> dict[str, tuple[float, ...]]:
+    """Figure 10: recall as printed, by architecture id, in the order of the expression codes."""
+    return _by_expression("fig10_recall")
+
+
+@cache
+def precision() -> dict[str, tuple[float, ...]]:
+    """Figure 11: precision as printed, by architecture id, in the order of the expression codes."""
+    return _by_expression("fig11_precision")
+
+
+@cache
+def class_counts() -> tuple[int, ...]:
+    """Table 1, by expression code: training and validation images together (the text says training)."""
+    counts = {int(row["label"]): int(row["images"]) for row in _rows("table1_class_counts")}
+    return tuple(counts[code] for code in range(len(EXPRESSIONS)))
+
+
+@cache
+def misprinted_accuracies() -> dict[str, tuple[float, float]]:
+    """Where the column printed beside Figure 12 is not its counts: id -> (printed, counted)."""
+    printed = {
+        row["model"].lower(): float(row["accuracy"]) for row in _rows("fig12_correct_counts")
+    }
+    return {
+        name: (printed[name], paper.accuracy)
+        for name, paper in accuracies().items()
+        if abs(printed[name] - paper.accuracy) > 1e-9
+    }

@@ -1,0 +1,179 @@
+"""`results.json`, `results.csv` and `per_class.csv`: the report as data.
+
+`results.json` is a `RunResults`; its fields and their meaning are described below, and
+`RunResults.model_json_schema()` gives them as JSON Schema. `schema_version` rises when a field
+changes its meaning or goes. A figure that does not exist (a trial that isn't finished, a rate that is
+not defined) is null in JSON and empty in CSV. The CSV files hold `TrialRow` and `ClassRow`, one column
+a field, numbers in full precision.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from orchestrator.report import paper
+from orchestrator.report.collect import RunReport, TrialReport
+from orchestrator.report.comparison import why_not_comparable
+from orchestrator.report.formats import one_line
+from orchestrator.run_store import RunData
+from trainers.result import TrialState
+
+RESULTS_SCHEMA_VERSION = 1
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TrialRow(_Row):
+    """One trial. Rates are fractions of 1; every figure is null unless the trial is finished."""
+
+    architecture: str
+    seed: int
+    status: TrialState
+    accuracy: float | None = Field(None, description="of the final epoch, whole validation split")
+    accuracy_low: float | None = Field(None, description="Wilson 95 % interval, lower bound")
+    accuracy_high: float | None = Field(None, description="Wilson 95 % interval, upper bound")
+    loss: float | None = Field(None, description="mean categorical cross-entropy, nats")
+    macro_precision: float | None = Field(None, description="unweighted mean of 8 expressions")
+    macro_recall: float | None = Field(None, description="unweighted mean of 8 expressions")
+    macro_f1: float | None = Field(None, description="unweighted mean of 8 expressions")
+    parameters: int | None = Field(None, description="with the eight-class head")
+    size_mb: float | None = Field(None, description="parameters as float32, MiB")
+    train_images_per_s: float | None = None
+    train_seconds: float | None = Field(None, description="in training steps")
+    restarts: int | None = None
+    steps_repeated: int | None = Field(None, description="steps done again after a restart")
+    best_epoch: int | None = Field(None, description="epoch of the highest validation accuracy")
+    best_accuracy: float | None = Field(None, description="chosen on the validation split itself")
+    correct: int | None = Field(None, description="validation images predicted correctly")
+    validation_images: int | None = None
+    paper_accuracy: float | None = Field(None, description="the paper's, measured on AffectNet")
+    paper_accuracy_low: float | None = Field(None, description="its Wilson 95 % bound, 4000 images")
+    paper_accuracy_high: float | None = Field(
+        None, description="its Wilson 95 % bound, 4000 images"
+    )
+    reason: str = Field("", description="why a trial failed or diverged, one line")
+
+
+class ClassRow(_Row):
+    """One expression of one finished trial. `recall` is null where no image has the expression."""
+
+    architecture: str
+    seed: int
+    expression: str
+    support: int
+    correct: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+class RunResults(_Row):
+    """`results.json`."""
+
+    schema_version: Literal[1] = RESULTS_SCHEMA_VERSION
+    run: str
+    trials: list[TrialRow] = Field(description="in plan order, one a trial, whatever its state")
+    per_class: list[ClassRow]
+    data: RunData
+    config: dict[str, JsonValue]
+    provenance: dict[str, JsonValue]
+    paper_comparable: bool = Field(
+        description="measured on the paper's data, as far as counts tell"
+    )
+    paper_not_comparable_because: str | None
+    warnings: list[str] = Field(description="what does not add up in the run's files")
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def trial_row(trial: TrialReport) -> TrialRow:
+    """One trial's row; figures that count come from its predictions, the rest from `result.json`."""
+    record, result, scores = trial.record, trial.result, trial.scores
+    cells: dict[str, float | int | None] = {}
+    if result:
+        copied = set(TrialRow.model_fields) & set(type(result).model_fields)
+        copied -= {"architecture", "seed", "status"}
+        cells = {name: getattr(result, name) for name in copied}
+    if scores:
+        cells |= {
+            "accuracy": scores.accuracy,
+            "accuracy_low": scores.interval.low,
+            "accuracy_high": scores.interval.high,
+            "macro_precision": scores.macro_precision,
+            "macro_recall": scores.macro_recall,
+            "macro_f1": scores.macro_f1,
+            "correct": scores.correct,
+            "validation_images": scores.total,
+        }
+    if printed := paper.accuracies().get(record.architecture):
+        cells |= {
+            "paper_accuracy": printed.accuracy,
+            "paper_accuracy_low": printed.interval.low,
+            "paper_accuracy_high": printed.interval.high,
+        }
+    values = {
+        name: _number(value) if isinstance(value, float) else value for name, value in cells.items()
+    }
+    return TrialRow.model_validate(
+        {
+            "architecture": record.architecture,
+            "seed": record.seed,
+            "status": record.state,
+            "reason": one_line(record.failure.reason) if record.failure else "",
+            **values,
+        }
+    )
+
+
+def class_rows(trial: TrialReport) -> list[ClassRow]:
+    """The eight rows of a trial with predictions, none for any other."""
+    if trial.scores is None:
+        return []
+    return [
+        ClassRow(
+            architecture=trial.record.architecture,
+            seed=trial.record.seed,
+            expression=scores.expression,
+            support=scores.support,
+            correct=scores.correct,
+            precision=_number(scores.precision),
+            recall=_number(scores.recall),
+            f1=_number(scores.f1),
+        )
+        for scores in trial.scores.classes
+    ]
+
+
+def run_results(run: RunReport) -> RunResults:
+    """Everything of the run that is data."""
+    reason = why_not_comparable(run)
+    prefixed = [f"{trial.record.name}: {text}" for trial in run.trials for text in trial.warnings]
+    return RunResults(
+        run=run.document.name,
+        trials=[trial_row(trial) for trial in run.trials],
+        per_class=[row for trial in run.trials for row in class_rows(trial)],
+        data=run.document.data,
+        config=run.document.config,
+        provenance=run.provenance,
+        paper_comparable=reason is None,
+        paper_not_comparable_because=reason,
+        warnings=[*run.warnings, *prefixed],
+    )
+
+
+def to_csv(kind: type[BaseModel], rows: Iterable[BaseModel]) -> str:
+    """Rows of one kind as CSV with a header line; missing values are empty."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, fieldnames=list(kind.model_fields), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow(row.model_dump(mode="json"))
+    return stream.getvalue()

@@ -1,0 +1,140 @@
+"""The run directory: what `run-all` writes and every reader (report, status) reads.
+
+run.yaml            the resolved configuration and the data's fingerprint
+provenance.json     versions, hardware, commit
+trials/NAME/        one directory a trial, see `trainers.result`
+report/             see `orchestrator.report`
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from datasets.errors import ConfigError
+from datasets.files import write_text
+from trainers.result import (
+    FAILURE_FILE,
+    PROGRESS_FILE,
+    RESULT_FILE,
+    TrialFailure,
+    TrialProgress,
+    TrialResult,
+    TrialState,
+    read_record,
+)
+
+RUN_FILE = "run.yaml"
+PROVENANCE_FILE = "provenance.json"
+
+
+class RunData(BaseModel):
+    """The data set of a run, as its manifest said when the run began."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shards: str
+    fingerprint: str
+    image_size: int
+    encoding: str
+    classes: dict[str, dict[str, int]]
+
+
+class RunDocument(BaseModel):
+    """`run.yaml`: what was asked for. `trials` are names in plan order (longest first)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    trials: list[str]
+    config: dict[str, Any]
+    data: RunData
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """A trial as its files tell it. At most one of `result` and `failure` is set."""
+
+    name: str
+    architecture: str
+    seed: int
+    directory: Path
+    state: TrialState
+    result: TrialResult | None = None
+    failure: TrialFailure | None = None
+    progress: TrialProgress | None = None
+
+
+def trial_name(architecture: str, seed: int) -> str:
+    """The stable name of a trial, for example `resnet50-s0`."""
+    return f"{architecture}-s{seed}"
+
+
+def split_trial_name(name: str) -> tuple[str, int]:
+    """Architecture and seed of a trial's name."""
+    architecture, _, seed = name.rpartition("-s")
+    if not architecture or not seed.isdigit():
+        raise ConfigError(f"{name!r} is not a trial name (ARCHITECTURE-sSEED, like resnet50-s0)")
+    return architecture, int(seed)
+
+
+@dataclass(frozen=True)
+class RunStore:
+    """Paths and records of one run directory."""
+
+    root: Path
+
+    @property
+    def report_dir(self) -> Path:
+        """Where the report goes."""
+        return self.root / "report"
+
+    @property
+    def provenance_file(self) -> Path:
+        """Versions, hardware, commit."""
+        return self.root / PROVENANCE_FILE
+
+    def trial_dir(self, name: str) -> Path:
+        """The directory of one trial."""
+        return self.root / "trials" / name
+
+    def read(self) -> RunDocument | None:
+        """`run.yaml`, or None where there is none yet; damaged or foreign files raise `ConfigError`."""
+        path = self.root / RUN_FILE
+        if not path.is_file():
+            return None
+        try:
+            return RunDocument.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        except (yaml.YAMLError, ValueError) as error:
+            raise ConfigError(
+                f"{path} can't be read as a run ({error}); name another --run-dir or move it away"
+            ) from error
+
+    def write(self, document: RunDocument) -> None:
+        """Write `run.yaml`; an equal one keeps its bytes and time."""
+        text = yaml.safe_dump(document.model_dump(mode="json"), sort_keys=False)
+        write_text(self.root / RUN_FILE, text)
+
+    def trial(self, name: str) -> TrialRecord:
+        """One trial's record, from its files alone."""
+        directory = self.trial_dir(name)
+        architecture, seed = split_trial_name(name)
+        result = read_record(directory / RESULT_FILE, TrialResult)
+        failure = None if result else read_record(directory / FAILURE_FILE, TrialFailure)
+        progress = read_record(directory / PROGRESS_FILE, TrialProgress)
+        if result:
+            state = TrialState.FINISHED
+        elif failure:
+            state = failure.state
+        else:
+            state = TrialState.RUNNING if progress else TrialState.PENDING
+        return TrialRecord(name, architecture, seed, directory, state, result, failure, progress)
+
+    def trials(self) -> list[TrialRecord]:
+        """All trials of the run in plan order; a directory without `run.yaml` raises `ConfigError`."""
+        document = self.read()
+        if document is None:
+            raise ConfigError(f"{self.root} holds no {RUN_FILE}: not a run directory")
+        return [self.trial(name) for name in document.trials]

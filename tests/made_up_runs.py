@@ -1,0 +1,266 @@
+"""Writes plausible run directories through the real schemas, without training anything.
+
+`write_run(root)` makes all fourteen architectures: eight finished, and one or two each of failed,
+diverged, running and pending. Everything comes from a numpy generator, so equal arguments give equal
+files.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from datasets.files import write_text
+from datasets.labels import EXPRESSIONS
+from orchestrator.run_store import RunData, RunDocument, RunStore, split_trial_name, trial_name
+from trainers.architectures import ARCHITECTURES
+from trainers.result import (
+    FAILURE_FILE,
+    HISTORY_COLUMNS,
+    HISTORY_FILE,
+    PREDICTIONS_FILE,
+    PROGRESS_FILE,
+    RESULT_FILE,
+    TrialFailure,
+    TrialProgress,
+    TrialResult,
+    TrialState,
+)
+
+FINGERPRINT = "5f0c" * 16
+ALL_TRIALS = tuple(trial_name(name, 0) for name in ARCHITECTURES)
+MIXED_STATES: dict[str, TrialState] = {
+    "resnet152-s0": TrialState.FAILED,
+    "nasnetmobile-s0": TrialState.DIVERGED,
+    "xception-s0": TrialState.RUNNING,
+    "mobilenet-s0": TrialState.PENDING,
+}
+
+
+@dataclass(frozen=True)
+class MadeUpRun:
+    """What to make up. `states` names the trials that are not finished."""
+
+    name: str = "made-up"
+    trials: Sequence[str] = ALL_TRIALS
+    states: Mapping[str, TrialState] = field(default_factory=lambda: dict(MIXED_STATES))
+    train_images: int = 1280
+    validation_images: int = 320
+    epochs: int = 5
+    seed: int = 0
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    classes: Mapping[str, Mapping[str, int]] | None = None
+    reason: str = "ResourceExhaustedError: out of memory while allocating 2.1 GiB"
+    notes: Sequence[str] = ()
+
+    def recipe_written(self) -> dict[str, Any]:
+        """The recipe in run.yaml."""
+        base = {
+            "image_size": 64,
+            "batch_size": 16,
+            "epochs": self.epochs,
+            "learning_rate": 0.001,
+            "weights": "none",
+        }
+        return base | dict(self.recipe)
+
+    def class_counts(self) -> dict[str, dict[str, int]]:
+        """Balanced unless given."""
+        if self.classes is not None:
+            return {split: dict(counts) for split, counts in self.classes.items()}
+        sizes = {"train": self.train_images, "validation": self.validation_images}
+        return {
+            split: dict(zip(EXPRESSIONS, _balanced(size).tolist(), strict=True))
+            for split, size in sizes.items()
+        }
+
+
+def write_run(root: Path, run: MadeUpRun | None = None) -> RunStore:
+    """Write the run directory `root`."""
+    run = run or MadeUpRun()
+    store = RunStore(root)
+    data = RunData(
+        shards="data/drawn",
+        fingerprint=FINGERPRINT,
+        image_size=64,
+        encoding="jpeg",
+        classes=run.class_counts(),
+    )
+    config = {"preset": "demo", "seeds": [0], "recipe": run.recipe_written()}
+    store.write(RunDocument(name=run.name, trials=list(run.trials), config=config, data=data))
+    provenance = {
+        "python": "3.11.2",
+        "versions": {"keras": "3.15.0", "tensorflow": "2.21.0", "ray": "2.60.0"},
+        "hardware": {"cpu": "2 cores", "memory_gib": 7.8, "gpus": []},
+        "commit": None,
+    }
+    write_text(store.provenance_file, json.dumps(provenance, indent=2))
+    for number, name in enumerate(run.trials):
+        rng = np.random.default_rng([run.seed, number])
+        state = run.states.get(name, TrialState.FINISHED)
+        _WRITERS[state](store.trial_dir(name), name, run, rng)
+    return store
+
+
+def write_predictions(path: Path, labels: np.ndarray, predicted: np.ndarray) -> None:
+    """`predictions.parquet` with probabilities that agree with the predicted labels."""
+    count = labels.size
+    probabilities = np.full((count, len(EXPRESSIONS)), 0.05, dtype=np.float32)
+    probabilities[np.arange(count), predicted] = 0.65
+    flat = pa.array(probabilities.reshape(-1), type=pa.float32())
+    table = pa.table(
+        {
+            "image_id": pa.array([f"image-{index:05d}" for index in range(count)]),
+            "label": pa.array(labels.astype(np.int8)),
+            "predicted": pa.array(predicted.astype(np.int8)),
+            "probabilities": pa.FixedSizeListArray.from_arrays(flat, len(EXPRESSIONS)),
+        }
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path)
+
+
+def predictions_with_counts(correct: Sequence[int], support: int) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and predictions with `correct[code]` hits among `support` images of each expression."""
+    codes = np.arange(len(EXPRESSIONS))
+    labels = np.repeat(codes, support)
+    within = np.tile(np.arange(support), len(codes))
+    wrong = (labels + 1 + within % (len(codes) - 1)) % len(codes)
+    return labels, np.where(within < np.asarray(correct)[labels], labels, wrong)
+
+
+def _balanced(size: int) -> np.ndarray:
+    counts = np.full(len(EXPRESSIONS), size // len(EXPRESSIONS))
+    counts[: size % len(EXPRESSIONS)] += 1
+    return counts
+
+
+def _finished(directory: Path, name: str, run: MadeUpRun, rng: np.random.Generator) -> None:
+    from sklearn.metrics import precision_recall_fscore_support
+
+    counts = list(run.class_counts()["validation"].values())
+    labels = rng.permutation(np.repeat(np.arange(len(EXPRESSIONS)), counts))
+    hit = rng.random(labels.size) < rng.uniform(0.2, 0.6, len(EXPRESSIONS))[labels]
+    predicted = np.where(hit, labels, rng.integers(0, len(EXPRESSIONS), labels.size))
+    write_predictions(directory / PREDICTIONS_FILE, labels, predicted)
+    accuracy = float(np.mean(labels == predicted))
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        labels, predicted, labels=range(len(EXPRESSIONS)), average="macro", zero_division=0
+    )
+    history = _history(directory, run.epochs, accuracy, rng)
+    architecture, seed = split_trial_name(name)
+    known = ARCHITECTURES.get(architecture)
+    parameters = (known.parameters_1000 if known else 10**6) - 992 * 1024
+    seconds = float(rng.uniform(20, 200))
+    result = TrialResult(
+        trial=name,
+        architecture=architecture,
+        seed=seed,
+        image_size=64,
+        batch_size=16,
+        epochs=run.epochs,
+        steps_per_epoch=-(-run.train_images // 16),
+        train_images=run.train_images,
+        validation_images=int(labels.size),
+        accuracy=accuracy,
+        loss=float(history[-1][3]),
+        macro_precision=float(precision),
+        macro_recall=float(recall),
+        macro_f1=float(f1),
+        best_epoch=1 + int(np.argmax([row[4] for row in history])),
+        best_accuracy=float(max(row[4] for row in history)),
+        parameters=parameters,
+        size_mb=parameters * 4 / 2**20,
+        train_seconds=seconds,
+        train_images_per_s=run.train_images * run.epochs / seconds,
+        evaluate_seconds=float(rng.uniform(1, 5)),
+        restarts=int(rng.integers(0, 2)),
+        steps_repeated=int(rng.integers(0, 9)),
+        data_fingerprint=FINGERPRINT,
+        config_hash="c0ffee" * 4,
+        device="CPU",
+        threads=2,
+        versions={"keras": "3.15.0", "tensorflow": "2.21.0"},
+        notes=list(run.notes),
+    )
+    write_text(directory / RESULT_FILE, result.model_dump_json(indent=2))
+
+
+def _history(
+    directory: Path, epochs: int, accuracy: float, rng: np.random.Generator
+) -> list[tuple[float, ...]]:
+    """Curves that rise to `accuracy`; returns the rows, epoch first."""
+    steps = 1 - np.exp(-3 * np.arange(1, epochs + 1) / epochs)
+    noise = rng.normal(0, 0.01, (epochs, 4))
+    rows = [
+        (
+            float(2.1 - 1.1 * rise + jitter[0]),
+            float(0.125 + (accuracy - 0.05) * rise + jitter[1]),
+            float(2.1 - 0.6 * rise + jitter[2]),
+            float(accuracy * rise / steps[-1] + abs(jitter[3])),
+        )
+        for rise, jitter in zip(steps, noise, strict=True)
+    ]
+    rows[-1] = (*rows[-1][:3], accuracy)
+    lines = [",".join(HISTORY_COLUMNS)]
+    lines += [f"{epoch},{','.join(map(repr, row))}" for epoch, row in enumerate(rows, start=1)]
+    write_text(directory / HISTORY_FILE, "\n".join(lines) + "\n")
+    return [(epoch, *row) for epoch, row in enumerate(rows, start=1)]
+
+
+def _failed(directory: Path, name: str, run: MadeUpRun, rng: np.random.Generator) -> None:
+    failure = TrialFailure(
+        trial=name, state=TrialState.FAILED, reason=run.reason, traceback="Traceback: made up"
+    )
+    write_text(directory / FAILURE_FILE, failure.model_dump_json(indent=2))
+
+
+def _diverged(directory: Path, name: str, run: MadeUpRun, rng: np.random.Generator) -> None:
+    _history(directory, 2, 0.2, rng)
+    with (directory / HISTORY_FILE).open("a", encoding="utf-8") as stream:
+        stream.write("3,nan,0.125,inf,0.125\n")
+    failure = TrialFailure(
+        trial=name,
+        state=TrialState.DIVERGED,
+        reason="the training loss became nan",
+        epoch=3,
+        step=17,
+    )
+    write_text(directory / FAILURE_FILE, failure.model_dump_json(indent=2))
+
+
+def _running(directory: Path, name: str, run: MadeUpRun, rng: np.random.Generator) -> None:
+    _history(directory, 2, 0.3, rng)
+    progress = TrialProgress(
+        trial=name,
+        phase="training",
+        epoch=2,
+        epochs=run.epochs,
+        step=31,
+        steps_per_epoch=80,
+        steps_per_s=4.2,
+        accuracy=0.3,
+        seconds_left=55.0,
+        updated_at=1.8e9,
+        host="node-1",
+        pid=4242,
+    )
+    write_text(directory / PROGRESS_FILE, progress.model_dump_json(indent=2))
+
+
+def _pending(directory: Path, name: str, run: MadeUpRun, rng: np.random.Generator) -> None:
+    """Nothing is written before a trial starts."""
+
+
+_WRITERS = {
+    TrialState.FINISHED: _finished,
+    TrialState.FAILED: _failed,
+    TrialState.DIVERGED: _diverged,
+    TrialState.RUNNING: _running,
+    TrialState.PENDING: _pending,
+}

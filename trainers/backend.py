@@ -1,0 +1,76 @@
+"""All that is TensorFlow's own: threads, determinism, device names. Everything else is Keras.
+
+`configure` must run before the first operation of the process.
+"""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+
+def quiet_environment() -> dict[str, str]:
+    """Environment that a process needs before it imports Keras.
+
+    Ray Train's TensorFlow helpers set `TF_USE_LEGACY_KERAS`, which would bring Keras 2.
+    """
+    return {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
+
+
+def configure(threads: int, deterministic: bool) -> None:
+    """Set up the process for one trial: `threads` intra-op threads, and determinism if asked for.
+
+    Bit-identity on the CPU needs one inter-op thread and op determinism; without the former
+    DenseNet121 differs from run to run. Another number of intra-op threads gives other bits.
+    """
+    os.environ.pop("TF_USE_LEGACY_KERAS", None)
+    os.environ.pop("TF_CONFIG", None)
+    for name, value in quiet_environment().items():
+        os.environ.setdefault(name, value)
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        # Several trials may share a GPU: take memory as needed, not all of it at once.
+        tf.config.experimental.set_memory_growth(gpu, True)
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1 if deterministic else 0)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    if not gpus:
+        # On the CPU the graph optimizer takes a third of the start of a deep model and gives no
+        # faster step (ResNet50 at 80 pixels: 0.78 s with and without). On a GPU it chooses layouts.
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+def device_name() -> str:
+    """The GPU's name, or the processor's where there is none."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        return str(details.get("device_name", "GPU"))
+    return processor_name()
+
+
+def processor_name() -> str:
+    """The processor's model name, as `/proc/cpuinfo` gives it, else the machine type."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as stream:
+            for line in stream:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the bits of a result."""
+    found = {"python": platform.python_version()}
+    for package in ("tensorflow", "keras", "numpy", "fer-orch"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "unknown"
+    return found

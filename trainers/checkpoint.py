@@ -1,0 +1,191 @@
+"""Checkpoints: the whole state of a trial at one position, in one file.
+
+A checkpoint is one uncompressed `.npz`: every variable as an array, and a JSON record of the
+position, the history and what the state belongs to. It is written under another name and renamed,
+and the zip's CRC-32 of each member is checked on reading, so a file is either whole or passed over.
+Nothing in it is pickled.
+"""
+
+import json
+import logging
+import zipfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datasets.errors import DataError, FerOrchError
+from datasets.files import write_atomically
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_VERSION = 1
+_META = "meta"
+
+
+class CheckpointMismatchError(FerOrchError):
+    """A checkpoint belongs to another trial, data set or version; both sides are in the text."""
+
+
+class DamagedCheckpointError(DataError):
+    """A checkpoint file is not whole."""
+
+
+@dataclass(frozen=True, order=True)
+class Position:
+    """Where training stands: `epoch` finished epochs, and `step` finished steps of the next one."""
+
+    epoch: int = 0
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a checkpoint must belong to, or it is not used."""
+
+    trial: str
+    config_hash: str
+    data_fingerprint: str
+    version: int = CHECKPOINT_VERSION
+
+
+@dataclass(frozen=True)
+class HistoryRow:
+    """One finished epoch; `epoch` counts from 1. Losses are in nats, accuracies fractions of 1."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Seconds that led to the present weights; time that a kill threw away is not in it.
+
+    `rated_*` leave out the first step of each attempt, which is spent on tracing.
+    """
+
+    train_s: float = 0.0
+    rated_s: float = 0.0
+    rated_images: int = 0
+    evaluate_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the bits depend on besides the configuration."""
+
+    device: str
+    threads: int
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a trial. `arrays` maps `model/0`, `optimizer/0`, `metrics/0`, … to values."""
+
+    identity: Identity
+    position: Position
+    machine: Machine
+    arrays: dict[str, np.ndarray[Any, Any]]
+    history: tuple[HistoryRow, ...] = ()
+    clock: Clock = field(default_factory=Clock)
+    notes: tuple[str, ...] = ()
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write one checkpoint file atomically."""
+    record = {
+        "identity": asdict(checkpoint.identity),
+        "position": asdict(checkpoint.position),
+        "machine": asdict(checkpoint.machine),
+        "history": [asdict(row) for row in checkpoint.history],
+        "clock": asdict(checkpoint.clock),
+        "notes": list(checkpoint.notes),
+    }
+    meta = np.frombuffer(json.dumps(record).encode(), dtype=np.uint8)
+
+    def write(temporary: Path) -> None:
+        np.savez(temporary, allow_pickle=False, **{_META: meta}, **checkpoint.arrays)
+
+    write_atomically(path, write)
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read one checkpoint file; one that is not whole raises `DamagedCheckpointError`."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        record = json.loads(arrays.pop(_META).tobytes())
+        return Checkpoint(
+            identity=Identity(**record["identity"]),
+            position=Position(**record["position"]),
+            machine=Machine(**record["machine"]),
+            arrays=arrays,
+            history=tuple(HistoryRow(**row) for row in record["history"]),
+            clock=Clock(**record["clock"]),
+            notes=tuple(record["notes"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise DamagedCheckpointError(f"checkpoint {path} is not whole: {error}") from error
+
+
+class CheckpointStore:
+    """The checkpoints of one trial in one directory; the newest `keep` stay.
+
+    At least two are kept: should the newest be damaged, the one before it is used.
+    """
+
+    def __init__(self, directory: Path, keep: int = 2) -> None:
+        self.directory = directory
+        self.keep = max(2, keep)
+
+    def paths(self) -> list[Path]:
+        """Checkpoint files, newest position first."""
+        return sorted(self.directory.glob("e*-s*.npz"), reverse=True)
+
+    def save(self, checkpoint: Checkpoint) -> Path:
+        """Write a checkpoint, then drop the oldest beyond `keep`."""
+        position = checkpoint.position
+        path = self.directory / f"e{position.epoch:06d}-s{position.step:09d}.npz"
+        write_checkpoint(path, checkpoint)
+        for old in self.paths()[self.keep :]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def newest(self, identity: Identity) -> Checkpoint | None:
+        """The newest whole checkpoint; damaged ones are logged and passed over.
+
+        One that belongs to something else raises `CheckpointMismatchError`: using it would give
+        wrong numbers, and ignoring it would silently train again.
+        """
+        for path in self.paths():
+            try:
+                checkpoint = read_checkpoint(path)
+            except DamagedCheckpointError as error:
+                logger.warning("%s; using the one before it", error)
+                continue
+            _check_identity(path, checkpoint.identity, identity)
+            return checkpoint
+        return None
+
+    def clear(self) -> None:
+        """Remove all checkpoints, once the trial's result is written."""
+        for path in self.paths():
+            path.unlink(missing_ok=True)
+
+
+def _check_identity(path: Path, found: Identity, wanted: Identity) -> None:
+    differing = [
+        f"{name}: checkpoint {value!r}, this trial {asdict(wanted)[name]!r}"
+        for name, value in asdict(found).items()
+        if value != asdict(wanted)[name]
+    ]
+    if differing:
+        raise CheckpointMismatchError(
+            f"checkpoint {path} belongs to something else ({'; '.join(differing)}); "
+            "name another --run-dir, or remove the file to train this trial anew"
+        )

@@ -1,0 +1,103 @@
+"""From an architecture and a recipe to a compiled Keras model that takes raw images."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets.errors import ConfigError
+from datasets.labels import NUM_CLASSES
+from trainers.architectures import Architecture
+from trainers.recipe import Recipe
+from trainers.weights import find_weights
+
+if TYPE_CHECKING:
+    import keras
+
+
+def build_model(row: Architecture, recipe: Recipe, seed: int) -> "keras.Model":
+    """The architecture with a new eight-class head, not compiled.
+
+    Input: uint8 RGB `[batch, image_size, image_size, 3]`, values 0 to 255. Output: float32
+    probabilities `[batch, 8]` in the order of `datasets.labels.EXPRESSIONS`. The preprocessing of
+    the ImageNet weights is inside, made of Keras' own operations, so that the saved file loads
+    without this package. All layers train. Weights that don't fit raise `ConfigError`.
+    """
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    module = getattr(keras.applications, row.module)
+    images = keras.Input((recipe.image_size, recipe.image_size, 3), dtype="uint8", name="images")
+    pixels = module.preprocess_input(keras.ops.cast(images, "float32"))
+    features = _features(module, row, recipe, pixels)
+    probabilities = keras.layers.Dense(
+        NUM_CLASSES, activation="softmax", dtype="float32", name="expression"
+    )(features)
+    model = keras.Model(images, probabilities, name=row.id)
+    _set_batch_norm_momentum(model, recipe.batch_norm_momentum)
+    return model
+
+
+def _features(module: Any, row: Architecture, recipe: Recipe, pixels: Any) -> Any:
+    path = find_weights(row, recipe.weights)
+    try:
+        return getattr(module, row.builder)(
+            include_top=False,
+            weights=None if path is None else str(path),
+            input_tensor=pixels,
+            pooling="avg",
+        ).output
+    except (ValueError, OSError, KeyError) as error:
+        if path is None:
+            raise
+        raise ConfigError(
+            f"weights {path} don't fit {row.id}: {error}; put a file of {row.id} without its top "
+            "there, or choose other recipe.weights"
+        ) from error
+
+
+def _set_batch_norm_momentum(model: "keras.Model", momentum: float | None) -> None:
+    import keras
+
+    if momentum is None:
+        return
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = momentum
+
+
+def compile_model(model: "keras.Model", recipe: Recipe) -> None:
+    """Compile, and create every optimizer and metric variable at once.
+
+    A checkpoint can only be restored into variables that exist; and variables born inside the
+    first step would make TensorFlow trace that step twice.
+    """
+    import keras
+
+    model.compile(
+        optimizer=keras.optimizers.Adam(recipe.learning_rate),
+        loss=recipe.loss,
+        metrics=["accuracy"],
+        jit_compile=False,  # XLA would choose other bits on other machines.
+    )
+    model.optimizer.build(model.trainable_variables)
+    blank = keras.ops.zeros((1, NUM_CLASSES))
+    model.compute_metrics(None, blank, blank)
+    model.compute_loss(None, blank, blank)
+    model.reset_metrics()
+
+
+def save_for_inference(model: "keras.Model", path: Path) -> None:
+    """Write the model without its optimizer; `path` ends in `.keras`."""
+    import keras
+
+    keras.Model(model.inputs, model.outputs, name=model.name).save(path)
+
+
+def count_parameters_1000(row: Architecture) -> int:
+    """Parameters of the architecture with its ImageNet head, counted from the built model."""
+    import keras
+
+    module = getattr(keras.applications, row.module)
+    # Variables without values: the count needs no memory and no initialisation.
+    with keras.StatelessScope():
+        model = getattr(module, row.builder)(weights=None)
+        return int(model.count_params())

@@ -1,0 +1,78 @@
+"""How a trial is trained: every choice that can change its numbers, and the named recipes."""
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Recipe(BaseModel):
+    """One way of training, the same for all architectures of a run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image_size: int = Field(default=224, ge=32, le=1024)
+    """Side of the square input, pixels. Images are staged at this size."""
+
+    batch_size: int = Field(default=16, ge=1)
+    """Images a training step."""
+
+    epochs: int = Field(default=100, ge=1)
+    """Passes over the training split."""
+
+    optimizer: Literal["adam"] = "adam"
+    """Keras' Adam with its default betas and epsilon."""
+
+    learning_rate: float = Field(default=0.001, gt=0)
+    """Constant. The paper states none; 0.001 is Keras' default for Adam."""
+
+    loss: Literal["categorical_crossentropy"] = "categorical_crossentropy"
+    """Over the eight softmax outputs, in float32."""
+
+    weights: str = "imagenet"
+    """`imagenet` (Keras' files), `none` (random by seed), or a directory of weight files."""
+
+    batch_norm_momentum: float | None = Field(default=None, ge=0, lt=1)
+    """Momentum of all batch-norm moving statistics; null keeps each architecture's own (0.9 to
+    0.9997). A run of few steps needs a lower one, or evaluation uses statistics that still stand
+    near their start."""
+
+    deterministic: bool = False
+    """Bit-identical repeats and resumes, at some cost in speed on a GPU."""
+
+    checkpoint_steps: int = Field(default=1000, ge=0)
+    """Write a checkpoint each so many steps inside an epoch, besides one after each epoch; 0: only
+    after epochs."""
+
+    evaluation_batch_size: int = Field(default=64, ge=1)
+    """Images a step when evaluating."""
+
+
+RECIPES: dict[str, Recipe] = {
+    # Mostafa, El-Sayed and Belal: 224 pixels, batch 16, 100 epochs, Adam, no augmentation, no class
+    # weights, ImageNet weights. What it leaves open is Keras' default.
+    "paper": Recipe(),
+    # For two CPU cores: from scratch, small images, few steps, the same bits every time.
+    "demo": Recipe(
+        image_size=80,
+        batch_size=16,
+        epochs=2,
+        weights="none",
+        batch_norm_momentum=0.8,
+        deterministic=True,
+        checkpoint_steps=0,
+    ),
+}
+
+
+def config_hash(architecture: str, seed: int, recipe: Recipe) -> str:
+    """Short SHA-256 of all that decides a trial's numbers besides the data.
+
+    How often checkpoints are written is left out: it changes no bit of the result.
+    """
+    chosen = recipe.model_dump(mode="json", exclude={"checkpoint_steps"})
+    text = json.dumps(
+        {"architecture": architecture, "seed": seed, "recipe": chosen}, sort_keys=True
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,132 @@
+"""What a trial leaves behind: the schema of its files, without any training code.
+
+`result.json` is written last and atomically: where it exists, the trial is finished and immutable.
+The report reads these classes on machines that have neither Keras nor Ray running.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+RESULT_FILE = "result.json"
+FAILURE_FILE = "failure.json"
+PROGRESS_FILE = "progress.json"
+HISTORY_FILE = "history.csv"
+PREDICTIONS_FILE = "predictions.parquet"
+MODEL_FILE = "model.keras"
+LOG_FILE = "log.txt"
+
+HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")
+
+
+class TrialState(StrEnum):
+    """The states of a trial, in every output."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    DIVERGED = "diverged"
+
+    def is_over(self) -> bool:
+        """True when this run does nothing more for the trial."""
+        return self in (TrialState.FINISHED, TrialState.FAILED, TrialState.DIVERGED)
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TrialResult(_Record):
+    """`result.json`: the figures of a finished trial.
+
+    Metrics are of the final epoch's model on the whole validation split; rates are fractions of 1.
+    `macro_*` are unweighted means over the eight expressions (scikit-learn, `zero_division=0`).
+    """
+
+    schema_version: Literal[1] = 1
+    trial: str
+    architecture: str
+    seed: int
+    status: Literal[TrialState.FINISHED] = TrialState.FINISHED
+    image_size: int = Field(description="side of the square input image, pixels")
+    batch_size: int
+    epochs: int
+    steps_per_epoch: int
+    train_images: int
+    validation_images: int
+    accuracy: float
+    loss: float = Field(description="mean categorical cross-entropy, nats")
+    macro_precision: float
+    macro_recall: float
+    macro_f1: float
+    best_epoch: int = Field(description="epoch (from 1) of the highest validation accuracy")
+    best_accuracy: float
+    parameters: int = Field(description="of the model with its eight-class head")
+    size_mb: float = Field(
+        description="parameters as float32, MiB (the unit of the paper's Table 2)"
+    )
+    train_seconds: float = Field(description="in the training steps that led to these weights")
+    train_images_per_s: float | None = Field(
+        description="without the first step of each attempt; null where there was only one step"
+    )
+    evaluate_seconds: float
+    restarts: int = Field(
+        description="times that the trial was started again after its first start"
+    )
+    steps_repeated: int = Field(description="training steps done again after a restart")
+    data_fingerprint: str
+    config_hash: str
+    device: str
+    threads: int
+    versions: dict[str, str]
+    notes: list[str] = Field(
+        default_factory=list, description="what a reader must know; may be empty"
+    )
+
+
+class TrialFailure(_Record):
+    """`failure.json`: why a trial did not finish. Removed when the trial starts again."""
+
+    trial: str
+    state: Literal[TrialState.FAILED, TrialState.DIVERGED]
+    reason: str = Field(description="one line")
+    traceback: str = ""
+    epoch: int | None = None
+    step: int | None = None
+
+
+Phase = Literal["starting", "staging", "building", "compiling", "training", "evaluating", "saving"]
+
+
+class TrialProgress(_Record):
+    """`progress.json`: where a running trial is, for the live table. Rewritten about each second.
+
+    `epoch` counts finished epochs; `step` counts finished steps of the current epoch.
+    """
+
+    trial: str
+    phase: Phase
+    epoch: int
+    epochs: int
+    step: int
+    steps_per_epoch: int
+    steps_per_s: float | None = None
+    accuracy: float | None = Field(default=None, description="latest validation accuracy")
+    seconds_left: float | None = None
+    updated_at: float = Field(description="seconds since 1970 UTC")
+    host: str
+    pid: int
+
+
+RecordT = TypeVar("RecordT", bound=BaseModel)
+
+
+def read_record(path: Path, kind: type[RecordT]) -> RecordT | None:
+    """The record in a file, or None where the file is absent or half there."""
+    try:
+        return kind.model_validate_json(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None

@@ -1,0 +1,29 @@
+"""What one trial is: plain data that travels from the driver to a worker."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from trainers.recipe import Recipe, config_hash
+
+CacheMode = Literal["auto", "decoded", "encoded"]
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """One architecture and seed, its recipe, where its data is and where its files go."""
+
+    name: str
+    architecture: str
+    seed: int
+    recipe: Recipe
+    shards: Path
+    cache_dir: Path
+    cache_mode: CacheMode
+    trial_dir: Path
+    threads: int
+
+    @property
+    def config_hash(self) -> str:
+        """See `trainers.recipe.config_hash`."""
+        return config_hash(self.architecture, self.seed, self.recipe)

@@ -1,0 +1,106 @@
+"""Writes a trial's files; `result.json` comes last and means finished."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datasets.cache import StagedSplit
+from datasets.files import write_atomically, write_text
+from trainers.books import Books
+from trainers.checkpoint import Clock, HistoryRow, Machine
+from trainers.evaluation import Evaluation, write_predictions
+from trainers.model import save_for_inference
+from trainers.result import (
+    FAILURE_FILE,
+    HISTORY_COLUMNS,
+    HISTORY_FILE,
+    MODEL_FILE,
+    PREDICTIONS_FILE,
+    PROGRESS_FILE,
+    RESULT_FILE,
+    TrialFailure,
+    TrialResult,
+)
+from trainers.spec import TrialSpec
+
+if TYPE_CHECKING:
+    import keras
+
+_BYTES_PER_FLOAT32 = 4
+
+
+def write_result(
+    spec: TrialSpec,
+    *,
+    model: "keras.Model",
+    evaluation: Evaluation,
+    validation: StagedSplit,
+    train_images: int,
+    steps_per_epoch: int,
+    history: Sequence[HistoryRow],
+    clock: Clock,
+    machine: Machine,
+    books: Books,
+    data_fingerprint: str,
+    notes: Sequence[str],
+) -> TrialResult:
+    """Write history, predictions and model, then the result."""
+    precision, recall, f1 = evaluation.macro()
+    best = max(history, key=lambda row: (row.val_accuracy, -row.epoch))
+    parameters = int(model.count_params())
+    result = TrialResult(
+        trial=spec.name,
+        architecture=spec.architecture,
+        seed=spec.seed,
+        image_size=spec.recipe.image_size,
+        batch_size=spec.recipe.batch_size,
+        epochs=spec.recipe.epochs,
+        steps_per_epoch=steps_per_epoch,
+        train_images=train_images,
+        validation_images=len(evaluation.labels),
+        accuracy=evaluation.accuracy,
+        loss=evaluation.loss,
+        macro_precision=precision,
+        macro_recall=recall,
+        macro_f1=f1,
+        best_epoch=best.epoch,
+        best_accuracy=best.val_accuracy,
+        parameters=parameters,
+        size_mb=parameters * _BYTES_PER_FLOAT32 / 2**20,
+        train_seconds=clock.train_s,
+        train_images_per_s=clock.rated_images / clock.rated_s if clock.rated_s else None,
+        evaluate_seconds=clock.evaluate_s,
+        restarts=books.restarts,
+        steps_repeated=books.steps_repeated,
+        data_fingerprint=data_fingerprint,
+        config_hash=spec.config_hash,
+        device=machine.device,
+        threads=machine.threads,
+        versions=machine.versions,
+        notes=list(notes),
+    )
+    directory = spec.trial_dir
+    write_text(directory / HISTORY_FILE, _history_csv(history))
+    write_predictions(directory / PREDICTIONS_FILE, list(validation.image_ids), evaluation)
+    write_atomically(directory / MODEL_FILE, lambda path: save_for_inference(model, path))
+    write_text(directory / RESULT_FILE, result.model_dump_json(indent=2) + "\n")
+    (directory / PROGRESS_FILE).unlink(missing_ok=True)
+    return result
+
+
+def _history_csv(history: Sequence[HistoryRow]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, HISTORY_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    # repr of a float is exact: reading the file gives the same bits back.
+    writer.writerows({name: repr(value) for name, value in asdict(row).items()} for row in history)
+    return text.getvalue()
+
+
+def write_failure(directory: Path, failure: TrialFailure) -> None:
+    """Write `failure.json`; the trial's checkpoints stay for the next start."""
+    write_text(directory / FAILURE_FILE, failure.model_dump_json(indent=2) + "\n")
+    (directory / PROGRESS_FILE).unlink(missing_ok=True)
