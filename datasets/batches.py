@@ -62,7 +62,7 @@ class EvaluationBatches:
 
     def __init__(self, split: Split, batch_size: int) -> None:
         self._split = split
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._steps = _num_steps(len(split), batch_size)
 
     def __len__(self) -> int:
@@ -71,6 +71,6 @@ class EvaluationBatches:
     def __getitem__(self, step: int) -> Batch:
         if not 0 <= step < self._steps:
             raise IndexError(f"batch {step} is outside 0 to {self._steps - 1}")
-        start = step * self._batch_size
-        indices = np.arange(start, min(start + self._batch_size, len(self._split)))
+        start = step * self.batch_size
+        indices = np.arange(start, min(start + self.batch_size, len(self._split)))
         return self._split.gather(indices), self._split.labels[indices]

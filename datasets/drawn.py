@@ -7,7 +7,6 @@ be drawn with every expression.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -76,3 +75,54 @@ def _check_request(expression: int, seed: int, index: int, size: int) -> None:
         raise ConfigError(f"drawn face: seed {seed} and index {index} must be 0 or more")
     if size < SMALLEST_SIZE:
         raise ConfigError(f"drawn face: size {size} is too small, use {SMALLEST_SIZE} or more")
+
+
+def face_index(split: str, row: int) -> int:
+    """Return the index that draws row ``row`` of a split.
+
+    The rows of the two splits take even and odd indices, so with the same seed no person is in
+    both, and a split keeps its faces when the other one grows.
+    """
+    return 2 * row + _split_number(split)
+
+
+def drawn_labels(split: str, count: int, seed: int) -> NDArray[np.int8]:
+    """Return the codes of ``count`` faces of a split in a shuffled order, int8 ``[count]``.
+
+    ``train`` has AffectNet's imbalance, with every expression at least once where ``count``
+    allows it; ``validation`` is balanced to within one face.
+    """
+    number = _split_number(split)
+    if count < 0 or seed < 0:
+        raise ConfigError(f"drawn labels: count {count} and seed {seed} must be 0 or more")
+    shares = AFFECTNET_TRAIN_COUNTS if split == "train" else (1,) * NUM_CLASSES
+    labels = np.repeat(np.arange(NUM_CLASSES, dtype=np.int8), _apportioned(shares, count))
+    generator = np.random.default_rng(np.random.SeedSequence([seed, number, count]))
+    return generator.permutation(labels)
+
+
+def _split_number(split: str) -> int:
+    if split not in _SPLITS:
+        raise ConfigError(f"drawn faces: no split {split!r}, use {' or '.join(_SPLITS)}")
+    return _SPLITS.index(split)
+
+
+def _apportioned(shares: tuple[int, ...], count: int) -> NDArray[np.int64]:
+    """Share ``count`` out by the largest remainders, one to each share first where it reaches."""
+    first = 1 if count >= len(shares) else 0
+    exact = np.array(shares) / sum(shares) * count
+    counts = np.maximum(np.floor(exact).astype(np.int64), first)
+    # Ones given to rare classes may overdraw the count: the largest classes give them back.
+    while counts.sum() > count:
+        counts[np.argmax(counts)] -= 1
+    left = count - int(counts.sum())
+    counts[np.argsort(-(exact - counts), kind="stable")[:left]] += 1
+    return counts
+
+
+def probe_faces(size: int, seed: int = 0) -> dict[str, NDArray[np.uint8]]:
+    """Return one happy face in the four poses: name of the pose to uint8 ``[size, size, 3]``."""
+    happiness = EXPRESSIONS.index("Happiness")
+    return {
+        pose.value: draw_face(happiness, seed=seed, index=0, size=size, pose=pose) for pose in Pose
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from datasets.drawn_actions import Actions
-from datasets.drawn_canvas import Canvas
+from datasets.drawn_canvas import Canvas, Line
 from datasets.drawn_geometry import (
     Mouth,
     Points,
@@ -14,8 +14,9 @@ from datasets.drawn_geometry import (
     eye_lids,
     nose_tip_y,
     ribbon,
+    shifted,
 )
-from datasets.drawn_parameters import Colour, Person, View, mix, shade
+from datasets.drawn_parameters import Colour, Person, View, line_colour, mix, shade
 
 _DARK: Colour = (28, 18, 18)
 _SCLERA: Colour = (240, 237, 232)
@@ -48,15 +49,13 @@ def _paint_eye(canvas: Canvas, person: Person, a: Actions, view: View, side: int
         ]
     )
     radius = _IRIS_RADIUS * (1.0 - 0.06 * a.lid_raise)
-    for part, colour in (
-        (radius, shade(person.iris, 0.55)),
-        (0.84 * radius, person.iris),
-        (0.45 * radius, _DARK),
-    ):
-        canvas.surface(_disc_between(middle, part, upper, lower), colour)
+    colours = (shade(person.iris, 0.55), person.iris, _DARK)
+    discs = canvas.projection.surface(_iris_between(middle, radius, upper, lower))
+    for disc, colour in zip(discs.reshape(3, -1, 2), colours, strict=True):
+        canvas.polygon(disc, colour)
     # The upper lid throws a shadow on the eyeball.
-    canvas.surface(np.concatenate([upper, (upper + [0.0, 0.022])[::-1]]), _DARK, 0.30)
-    glint = middle + [0.035 * (1 if view.light_x > 0 else -1), -0.03]
+    canvas.surface(np.concatenate([upper, shifted(upper, 0.0, 0.022)[::-1]]), _DARK, 0.30)
+    glint = shifted(middle, 0.035 * (1 if view.light_x > 0 else -1), -0.03)
     if (lower[5, 1] - upper[5, 1]) > 0.07:
         canvas.disc(canvas.projection.surface(glint[None])[0], 0.020, (255, 255, 255), 0.9)
     canvas.stroke(upper, 0.038, _DARK, 0.92)
@@ -65,7 +64,7 @@ def _paint_eye(canvas: Canvas, person: Person, a: Actions, view: View, side: int
 
 
 def _paint_lids(canvas: Canvas, person: Person, a: Actions, upper: Points, lower: Points) -> None:
-    crease = upper + [0.0, -0.048 - 0.02 * a.lid_droop + 0.012 * a.lid_raise]
+    crease = shifted(upper, 0.0, -0.048 - 0.02 * a.lid_droop + 0.012 * a.lid_raise)
     canvas.stroke(crease, 0.018, shade(person.skin, 0.50), 0.65)
     bag = 0.25 + 0.35 * person.age + 0.55 * a.cheek_raise + 0.3 * a.lid_tighten
     canvas.stroke(
@@ -78,13 +77,17 @@ _CIRCLE = np.stack(
 )
 
 
-def _disc_between(middle: Points, radius: float, upper: Points, lower: Points) -> Points:
-    disc = middle + radius * _CIRCLE
+_IRIS = np.concatenate([_CIRCLE, 0.84 * _CIRCLE, 0.45 * _CIRCLE])  # rim, iris, pupil
+
+
+def _iris_between(middle: Points, radius: float, upper: Points, lower: Points) -> Points:
+    """Return rim, iris and pupil, 20 points each, with what the lids cover cut off."""
+    discs = middle + radius * _IRIS
     order = slice(None) if upper[0, 0] < upper[-1, 0] else slice(None, None, -1)
-    top = np.interp(disc[:, 0], upper[order, 0], upper[order, 1])
-    bottom = np.interp(disc[:, 0], lower[order, 0], lower[order, 1])
-    disc[:, 1] = np.minimum(np.maximum(disc[:, 1], top), bottom)
-    return disc
+    top = np.interp(discs[:, 0], upper[order, 0], upper[order, 1])
+    bottom = np.interp(discs[:, 0], lower[order, 0], lower[order, 1])
+    discs[:, 1] = np.minimum(np.maximum(discs[:, 1], top), bottom)
+    return discs
 
 
 _BROW_TAPER = np.array([0.80, 1.0, 1.08, 1.08, 1.0, 0.92, 0.80, 0.64, 0.44, 0.18])
@@ -98,7 +101,7 @@ def _paint_brow(canvas: Canvas, person: Person, a: Actions, side: int) -> None:
 
 def _paint_nose(canvas: Canvas, person: Person, a: Actions, view: View) -> None:
     y, width = nose_tip_y(person, a), person.nose_width * (1.0 + 0.16 * a.nose_wrinkle)
-    line = shade(person.skin, 0.52)
+    line = line_colour(person.skin)
     lift = 0.22  # the tip stands before the face, so a turn moves it further
     shadow_side = -1.0 if view.light_x > 0 else 1.0
     if abs(view.yaw) > 0.3:
@@ -157,9 +160,10 @@ def _paint_inside(canvas: Canvas, a: Actions, top: Points, bottom: Points, gap: 
         tongue = np.maximum(top, bottom - [0.0, 0.10])
         canvas.surface(np.concatenate([tongue[3:-3], bottom[3:-3][::-1]]), _TONGUE)
     # A smile, a snarl and a raised lip bare the upper teeth; a fallen jaw alone hardly does.
-    bared = 0.06 + 0.11 * min(1.0, a.corner_pull + a.upper_lip_raise + a.lip_stretch)
-    upper_teeth = np.minimum(top + [0.0, min(bared, 0.8 * gap)], bottom)
-    canvas.surface(np.concatenate([top, upper_teeth[::-1]]), _TEETH)
+    bared = 0.03 + 0.14 * min(1.0, a.corner_pull + a.upper_lip_raise + a.lip_stretch)
+    upper_teeth = np.minimum(shifted(top, 0.0, min(bared, 0.8 * gap)), bottom)
+    if bared > 0.05:
+        canvas.surface(np.concatenate([top, upper_teeth[::-1]]), _TEETH)
     lower = 0.10 * min(1.0, a.lower_lip_drop + 0.5 * a.lip_stretch)
     if lower > 0.03:
         lower_teeth = np.maximum(bottom - [0.0, min(lower, 0.4 * gap)], top)
@@ -172,19 +176,14 @@ def _paint_inside(canvas: Canvas, a: Actions, top: Points, bottom: Points, gap: 
 
 def _paint_lines(canvas: Canvas, person: Person, a: Actions, mouth: Mouth) -> None:
     """Paint the lines that an action folds into the skin; age keeps some of them at rest."""
-    colour = shade(person.skin, 0.46)
-    age = person.age
-    for points, width, strength in (
+    lines = (
         *_fold_lines(person, a, mouth),
-        *_forehead_lines(a, age),
+        *_forehead_lines(a, person.age),
         *_eye_lines(person, a),
         *_nose_lines(a),
-    ):
-        if strength > 0.08:
-            canvas.stroke(points, width, colour, min(0.9, strength))
-
-
-Line = tuple[Points, float, float]  # points, width in face units, strength
+    )
+    seen = [line._replace(opacity=min(0.9, line.opacity)) for line in lines if line.opacity > 0.08]
+    canvas.strokes(seen, line_colour(person.skin))
 
 
 def _fold_lines(person: Person, a: Actions, mouth: Mouth) -> list[Line]:
@@ -205,7 +204,7 @@ def _fold_lines(person: Person, a: Actions, mouth: Mouth) -> list[Line]:
             ],
             4,
         )
-        lines.append((fold, 0.034, strength * 0.75))
+        lines.append(Line(fold, 0.034, strength * 0.75))
         dimple = curve(
             [
                 (side * (corner_x + 0.05), corner_y - 0.06),
@@ -214,7 +213,7 @@ def _fold_lines(person: Person, a: Actions, mouth: Mouth) -> list[Line]:
             ],
             3,
         )
-        lines.append((dimple, 0.036, 0.9 * one_sided + 0.35 * a.corner_pull))
+        lines.append(Line(dimple, 0.036, 0.9 * one_sided + 0.35 * a.corner_pull))
         sunk = curve(
             [
                 (side * (corner_x + 0.01), corner_y + 0.02),
@@ -223,9 +222,9 @@ def _fold_lines(person: Person, a: Actions, mouth: Mouth) -> list[Line]:
             ],
             3,
         )
-        lines.append((sunk, 0.026, 0.7 * a.corner_drop + 0.2 * person.age))
+        lines.append(Line(sunk, 0.026, 0.7 * a.corner_drop + 0.2 * person.age))
     chin = curve([(-0.16, 1.14), (0.0, 1.11), (0.16, 1.14)], 4)
-    lines.append((chin + [0.0, 0.1 * a.jaw_drop], 0.028, 0.6 * a.chin_raise))
+    lines.append(Line(shifted(chin, 0.0, 0.1 * a.jaw_drop), 0.028, 0.6 * a.chin_raise))
     return lines
 
 
@@ -236,13 +235,13 @@ def _forehead_lines(a: Actions, age: float) -> list[Line]:
     for y in (-0.60, -0.70, -0.80):
         wave = curve([(-half, y + 0.03), (-half / 2, y - 0.01), (0.0, y + 0.01)], 3)
         wave = np.concatenate([wave, wave[-2::-1] * [-1.0, 1.0]])
-        lines.append((wave, 0.020, 0.55 * raised + 0.25 * age))
+        lines.append(Line(wave, 0.020, 0.55 * raised + 0.25 * age))
     for side in (-1.0, 1.0):
         frown = curve([(side * 0.05, -0.42), (side * 0.045, -0.33), (side * 0.06, -0.24)], 3)
-        lines.append((frown, 0.030, 0.85 * a.brow_lower + 0.15 * age))
+        lines.append(Line(frown, 0.030, 0.85 * a.brow_lower + 0.15 * age))
         if side == a.side:
             arc = curve([(side * 0.22, -0.60), (side * 0.45, -0.65), (side * 0.68, -0.56)], 3)
-            lines.append((arc, 0.022, 0.6 * a.one_sided_brow))
+            lines.append(Line(arc, 0.022, 0.6 * a.one_sided_brow))
     return lines
 
 
@@ -252,9 +251,13 @@ def _eye_lines(person: Person, a: Actions) -> list[Line]:
     for side in (-1.0, 1.0):
         for rise in (-0.07, 0.0, 0.07):
             foot = np.array(
-                [[side * outer, 0.6 * rise], [side * (outer + 0.06), 1.1 * rise], [side * (outer + 0.13), 1.8 * rise]]
+                [
+                    [side * outer, 0.6 * rise],
+                    [side * (outer + 0.06), 1.1 * rise],
+                    [side * (outer + 0.13), 1.8 * rise],
+                ]
             )
-            lines.append((foot, 0.018, 0.6 * a.cheek_raise * (0.6 + 0.4 * person.age)))
+            lines.append(Line(foot, 0.018, 0.6 * a.cheek_raise * (0.6 + 0.4 * person.age)))
     return lines
 
 
@@ -262,7 +265,7 @@ def _nose_lines(a: Actions) -> list[Line]:
     lines: list[Line] = []
     for y in (-0.10, -0.02, 0.06):
         across = curve([(-0.09, y - 0.02), (0.0, y + 0.02), (0.09, y - 0.02)], 3)
-        lines.append((across, 0.022, 0.75 * a.nose_wrinkle))
+        lines.append(Line(across, 0.022, 0.75 * a.nose_wrinkle))
     for side in (-1.0, 1.0):
         for shift in (0.0, 0.075):
             slant = np.array(
@@ -272,5 +275,5 @@ def _nose_lines(a: Actions) -> list[Line]:
                     [side * 0.17, 0.22 + shift],
                 ]
             )
-            lines.append((slant, 0.024, 0.75 * a.nose_wrinkle))
+            lines.append(Line(slant, 0.024, 0.75 * a.nose_wrinkle))
     return lines

@@ -62,7 +62,7 @@ def _noise_tile(level: int) -> NDArray[np.int16]:
     # Sensor noise is mostly one of brightness, with some of colour.
     grey = generator.standard_normal(shape, dtype=np.float32)[..., None]
     colour = generator.standard_normal((*shape, 3), dtype=np.float32)
-    tile = np.rint(level * (0.85 * grey + 0.5 * colour)).astype(np.int16)
+    tile: NDArray[np.int16] = np.rint(level * (0.85 * grey + 0.5 * colour)).astype(np.int16)
     tile.setflags(write=False)
     return tile
 

@@ -104,13 +104,24 @@ def curve(knots: list[tuple[float, float]], samples: int = 5, *, closed: bool = 
 
 
 def ribbon(centre: Points, half_widths: NDArray[np.float64]) -> Points:
-    """Return the outline of a stroke along ``centre`` [N, 2] of half width [N]."""
+    """Return the outlines of strokes: centre lines [..., N, 2] of half width [..., N].
+
+    The result is [..., 2 N, 2]; strokes of equal length are widened at once.
+    """
     along = np.empty_like(centre)
-    along[1:-1] = centre[2:] - centre[:-2]
-    along[0], along[-1] = centre[1] - centre[0], centre[-1] - centre[-2]
-    across = along[:, ::-1] * np.array([-1.0, 1.0])
-    across *= (half_widths / np.maximum(np.hypot(across[:, 0], across[:, 1]), 1e-9))[:, None]
-    return np.concatenate([centre + across, (centre - across)[::-1]])
+    along[..., 1:-1, :] = centre[..., 2:, :] - centre[..., :-2, :]
+    along[..., 0, :] = centre[..., 1, :] - centre[..., 0, :]
+    along[..., -1, :] = centre[..., -1, :] - centre[..., -2, :]
+    x, y = along[..., 0], along[..., 1]
+    factor = half_widths / np.maximum(np.hypot(x, y), 1e-9)
+    across = np.stack([-y * factor, x * factor], axis=-1)
+    return np.concatenate([centre + across, (centre - across)[..., ::-1, :]], axis=-2)
+
+
+def shifted(points: Points, x: float, y: float) -> Points:
+    """Return ``points`` moved by ``x`` and ``y``."""
+    moved: Points = points + np.array([x, y])
+    return moved
 
 
 def mirrored(right_side: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -208,7 +219,7 @@ class Mouth:
         a, t = actions, _MOUTH_T
         self.opening = self._opening(a)
         half = person.mouth_half_width * self._width(a)
-        y = person.mouth_y + 0.03 * a.jaw_drop - 0.02 * a.nose_wrinkle - 0.02 * a.chin_raise
+        y = person.mouth_y + 0.05 * a.jaw_drop - 0.02 * a.nose_wrinkle - 0.02 * a.chin_raise
         pull = np.full(t.shape, a.corner_pull)
         on_side = np.clip(0.5 + 0.9 * a.side * t, 0.0, 1.0)
         pull += a.one_sided_pull * 1.05 * on_side
@@ -218,7 +229,9 @@ class Mouth:
         x = half * t + 0.07 * a.one_sided_pull * a.side * on_side
         squareness = self._squareness(a)
         gap = _MOUTH_DOME**squareness
-        above = 0.5 * a.jaw_drop * 0.20 + 0.085 * a.upper_lip_raise * (1.0 - 0.4 * a.corner_pull)
+        above = 0.20 * a.jaw_drop * (
+            1.0 - 0.8 * min(1.0, a.corner_pull)
+        ) + 0.085 * a.upper_lip_raise * (1.0 - 0.4 * a.corner_pull)
         below = self.opening - above
         thin = (1.0 - 0.62 * min(1.0, a.lip_press)) * (1.0 - 0.25 * min(1.0, a.lip_stretch))
         lip = person.lip_fullness * thin * (1.0 - 0.20 * min(1.0, a.corner_pull))
@@ -241,7 +254,7 @@ class Mouth:
     def _width(a: Actions) -> float:
         # A jaw that drops without a smile or a stretch rounds the mouth (surprise).
         round_mouth = max(0.0, a.jaw_drop - a.corner_pull - a.lip_stretch)
-        width = 1.0 + 0.27 * a.corner_pull + 0.30 * a.lip_stretch - 0.34 * round_mouth
+        width = 1.0 + 0.27 * a.corner_pull + 0.30 * a.lip_stretch - 0.42 * round_mouth
         return width - 0.10 * a.lip_press - 0.08 * a.corner_drop + 0.04 * a.one_sided_pull
 
     @staticmethod

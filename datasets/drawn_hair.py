@@ -6,7 +6,7 @@ import numpy as np
 
 from datasets.drawn_actions import Actions
 from datasets.drawn_canvas import Canvas
-from datasets.drawn_geometry import Mouth, Points, chin_y, curve, mirrored, ribbon
+from datasets.drawn_geometry import Mouth, Points, chin_y, curve, mirrored, ribbon, shifted
 from datasets.drawn_parameters import Colour, Person, mix, shade
 
 _LONG = ("long", "side_long", "curly_long")
@@ -82,14 +82,14 @@ def _paint_strands(
     canvas: Canvas, person: Person, line: list[tuple[float, float]], height: float
 ) -> None:
     light, dark = mix(person.hair, (255, 240, 220), 0.22), shade(person.hair, 0.6)
-    edge = curve(line, 4)
-    for step in range(3, len(edge) - 3, 3):
-        root = np.array([edge[step, 0] * 0.75, -height + 0.10 + 0.2 * edge[step, 0] ** 2])
-        tip = edge[step] + [0.0, -0.04]
-        bend = 0.5 * (root + tip) + [0.10 * edge[step, 0], -0.03]
-        strand = canvas.projection.outline(np.stack([root, bend, tip]))
-        half = np.array([0.2, 1.0, 0.3]) * 0.016 * canvas.projection.unit
-        canvas.polygon(ribbon(strand, half), light if step % 2 else dark, 0.55)
+    tips = shifted(curve(line, 4)[3:-3:3], 0.0, -0.04)
+    roots = np.stack([tips[:, 0] * 0.75, 0.2 * tips[:, 0] ** 2 - height + 0.10], axis=1)
+    bends = 0.5 * (roots + tips) + np.stack([0.10 * tips[:, 0], np.full(len(tips), -0.03)], axis=1)
+    strands = np.stack([roots, bends, tips], axis=1)
+    pixels = canvas.projection.outline(strands.reshape(-1, 2)).reshape(strands.shape)
+    half = np.array([0.2, 1.0, 0.3]) * 0.016 * canvas.projection.unit
+    for number, strand in enumerate(ribbon(pixels, half)):
+        canvas.polygon(strand, dark if number % 2 else light, 0.55)
 
 
 def _paint_scarf(canvas: Canvas, person: Person) -> None:
@@ -122,7 +122,7 @@ def paint_beard(canvas: Canvas, person: Person, actions: Actions) -> None:
         top = float(mouth.outer_bottom[8, 1]) + 0.03
         half = [(0.0, top), (0.17, top + 0.03), (0.22, chin - 0.12), (0.0, chin + 0.04)]
         canvas.outline(curve(mirrored(half), 4, closed=True), colour, 0.85)
-    lip = mouth.outer_top + [0.0, -0.045]
+    lip = shifted(mouth.outer_top, 0.0, -0.045)
     if person.beard != "goatee":
         moustache = canvas.projection.surface(lip[1:-1] * [1.02, 1.0], 0.05)
         half_widths = 0.062 * np.sin(np.linspace(0.35, np.pi - 0.35, len(moustache)))
@@ -159,7 +159,9 @@ def paint_glasses(canvas: Canvas, person: Person) -> None:
         # A rounded box: cosine and sine with their ends pulled outwards.
         box = np.stack([np.cos(angles), np.sin(angles)], axis=1)
         box = np.sign(box) * np.abs(box) ** 0.7 * [0.33, 0.25]
-        rim = canvas.projection.surface(box + [side * (person.eye_distance + 0.02), 0.02], 0.06)
+        rim = canvas.projection.surface(
+            shifted(box, side * (person.eye_distance + 0.02), 0.02), 0.06
+        )
         canvas.polygon(ribbon(rim, np.full(len(rim), 0.016 * unit)), colour)
     bridge = curve([(-0.12, -0.03), (0.0, -0.07), (0.12, -0.03)], 3)
     canvas.stroke(bridge, 0.036, colour, 1.0, 0.12)

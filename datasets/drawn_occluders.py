@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from datasets.drawn_canvas import Canvas
-from datasets.drawn_geometry import Points, curve, ribbon
+from datasets.drawn_geometry import Points, curve, ribbon, shifted
 from datasets.drawn_parameters import Person, Pose, View, mix, shade
 
 
@@ -27,7 +27,13 @@ def _hand(canvas: Canvas, person: Person, view: View) -> None:
     unit = canvas.projection.unit
     base = 0.28 + 0.12 * view.occluder_x
     palm = curve(
-        [(base, 1.15), (base + 0.7, 1.05), (base + 0.95, 1.9), (base + 0.2, 2.2), (base - 0.1, 1.7)],
+        [
+            (base, 1.15),
+            (base + 0.7, 1.05),
+            (base + 0.95, 1.9),
+            (base + 0.2, 2.2),
+            (base - 0.1, 1.7),
+        ],
         4,
         closed=True,
     )
@@ -56,7 +62,7 @@ def _hair(canvas: Canvas, person: Person, view: View) -> None:
     back = curve([(0.95, reach), (1.05, 0.1), (1.10, -0.6), (0.85, -1.3)], 4)
     canvas.polygon(_placed(canvas, view, np.concatenate([lock, back])), colour)
     for offset in (0.10, 0.22, 0.34):
-        strand = _placed(canvas, view, lock[2:-2] + [offset, 0.02])
+        strand = _placed(canvas, view, shifted(lock[2:-2], offset, 0.02))
         half = 0.014 * canvas.projection.unit * np.sin(np.linspace(0.2, 2.9, len(strand)))
         canvas.polygon(ribbon(strand, half), shade(person.hair, 0.65), 0.7)
 
@@ -86,5 +92,7 @@ def _card(canvas: Canvas, person: Person, view: View) -> None:
     canvas.polygon(_placed(canvas, view, card), view.occluder_colour)
     for row in range(6):
         y = 0.0 + 0.27 * row
-        line = np.array([[x + 0.18, y], [x + 1.0, y - 0.12], [x + 1.0, y - 0.06], [x + 0.18, y + 0.06]])
+        line = np.array(
+            [[x + 0.18, y], [x + 1.0, y - 0.12], [x + 1.0, y - 0.06], [x + 0.18, y + 0.06]]
+        )
         canvas.polygon(_placed(canvas, view, line), shade(view.occluder_colour, 0.7), 0.7)

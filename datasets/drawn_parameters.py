@@ -128,9 +128,9 @@ _SKINS: tuple[Colour, ...] = (
     (203, 152, 112),
     (180, 128, 90),
     (154, 104, 70),
-    (126, 82, 54),
-    (98, 63, 43),
-    (76, 49, 36),
+    (132, 87, 58),
+    (110, 72, 49),
+    (92, 60, 43),
 )
 _HAIRS: tuple[Colour, ...] = (
     (24, 20, 20),
@@ -169,6 +169,11 @@ def shade(colour: Colour, factor: float) -> Colour:
     return r, g, b
 
 
+def line_colour(skin: Colour) -> Colour:
+    """Return the colour of lines in ``skin``: the darker the skin, the deeper they must be."""
+    return shade(skin, 0.34 + 0.14 * min(1.0, sum(skin) / 600))
+
+
 def _between_neighbours(dice: Dice, colours: Sequence[Colour]) -> Colour:
     position = dice.unit() * (len(colours) - 1)
     lower = int(position)
@@ -195,7 +200,7 @@ def draw_person(dice: Dice) -> Person:
     styles = _SHORT_STYLES if bearded or not long_haired else _LONG_STYLES
     style, beard = dice.pick(styles), dice.pick(_BEARDS)
     irises = _IRISES[:3] if dark_skin else _IRISES
-    lip_red = mix(shade(skin, 0.80), (178, 62, 70), dice.between(0.25, 0.6))
+    lip_red = mix(shade(skin, 0.80), (186, 72, 80), dice.between(0.25, 0.6))
     lipstick = dice.chance(0.25)
     lipstick_colour = mix(lip_red, (176, 24, 48), dice.between(0.3, 0.8))
     return Person(

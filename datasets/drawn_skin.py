@@ -12,11 +12,11 @@ import numpy as np
 from PIL import Image
 
 from datasets.drawn_actions import Actions
-from datasets.drawn_canvas import Canvas
+from datasets.drawn_canvas import Canvas, enlarged
 from datasets.drawn_geometry import Points, chin_y, head_outline, nose_tip_y
 from datasets.drawn_parameters import Person, View, shade
 
-_GRID = 44
+_GRID = 36
 
 # One spot: x, y, half width, half height, all in face units, and its strength.
 Spot = tuple[float, float, float, float, float]
@@ -66,32 +66,45 @@ def _red_spots(person: Person, actions: Actions) -> list[Spot]:
     return [*_pair(0.58, 0.42, 0.26, 0.18, cheeks), (0.0, nose - 0.02, 0.13, 0.10, 0.08)]
 
 
-def _sum_spots(canvas: Canvas, spots: list[Spot], where: Points) -> Points:
-    """Return the sum of the spots at ``where`` [N, 2], in turned face units."""
-    table = np.array(spots)
+def _sum_spots(canvas: Canvas, lights: list[Spot], reds: list[Spot], where: Points) -> Points:
+    """Return the sums of the spots of light and of red at ``where`` [N, 2], as [2, N].
+
+    ``where`` is in turned face units. Single precision is plenty for 8 bits, and twice as fast.
+    """
+    table = np.array([*lights, *reds])
     centres = canvas.projection.turn(table[:, :2])
-    distance = (where[:, None, :] - centres) / table[:, 2:4]
-    squared = np.einsum("nkc,nkc->nk", distance, distance)
-    total: Points = np.exp(-squared) @ table[:, 4]
-    return total
+    scale = (1.0 / table[:, 2:4]).astype(np.float32)
+    shift = (centres / table[:, 2:4]).astype(np.float32)
+    coarse = where.astype(np.float32)
+    x = scale[:, :1] * coarse[:, 0] - shift[:, :1]
+    y = scale[:, 1:] * coarse[:, 1] - shift[:, 1:]
+    x *= x
+    y *= y
+    x += y
+    spots = np.exp(np.negative(x, out=x), out=x)
+    strengths = np.zeros((2, len(table)), dtype=np.float32)
+    strengths[0, : len(lights)] = table[: len(lights), 4]
+    strengths[1, len(lights) :] = table[len(lights) :, 4]
+    sums: Points = strengths @ spots
+    return sums
+
+
+_REDDEN = np.array([0.35, -0.75, -0.65])  # what a blush does to red, green and blue
 
 
 def _skin_picture(canvas: Canvas, person: Person, actions: Actions, view: View) -> Image.Image:
     where = canvas.projection.unframe(_grid() * canvas.side)
-    light_spots, red_spots = _light_spots(person, actions, view), _red_spots(person, actions)
+    lights, reds = _light_spots(person, actions, view), _red_spots(person, actions)
+    light, red = _sum_spots(canvas, lights, reds, where)
     # The head as a ball: darker towards its edge, lighter towards the lamp.
     ball = canvas.projection.turn(np.array([[0.0, 0.12]]))[0] * [0.35, 1.0]
     x, y = (where[:, 0] - ball[0]) / 1.05, (where[:, 1] - ball[1]) / 1.42
     edge = x * x + y * y
-    light = 1.03 - 0.20 * edge * edge + view.light * (view.light_x * x + view.light_y * y)
-    light += _sum_spots(canvas, light_spots, where)
-    red = _sum_spots(canvas, red_spots, where)
-    light = np.clip(light, 0.25, 1.35)
-    colour = np.array(person.skin, dtype=float)
-    pixels = light[:, None] * colour * (1.0 + red[:, None] * np.array([0.35, -0.75, -0.65]))
+    light = light + 1.0 - 0.20 * edge * edge + view.light * (view.light_x * x + view.light_y * y)
+    light = np.clip(light, 0.25, 1.3)
+    pixels = light[:, None] * (1.0 + red[:, None] * _REDDEN) * np.array(person.skin, dtype=float)
     square = np.clip(pixels, 0.0, 255.0).astype(np.uint8).reshape(_GRID, _GRID, 3)
-    small = Image.fromarray(square)
-    return small.resize((canvas.side, canvas.side), Image.Resampling.BILINEAR)
+    return enlarged(Image.fromarray(square), canvas.side)
 
 
 def paint_skin(canvas: Canvas, person: Person, actions: Actions, view: View) -> None:

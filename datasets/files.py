@@ -9,8 +9,8 @@ from pathlib import Path
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Call `write(temporary path in the same directory)`, fsync it, rename it to `path`.
 
-    The temporary name is unique, so two writers never share one. What a killed writer leaves behind is
-    named `.NAME.*.tmp` and is never read.
+    The temporary name is unique, so two writers never share one. What a killed writer leaves
+    behind is named `.NAME.*.tmp.SUFFIX` and is never read.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix is kept last: some writers (Keras) choose a format by it.

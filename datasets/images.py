@@ -26,9 +26,7 @@ _JPEG_QUALITY = 92
 # Named, so that a hostile file can't reach Pillow's rarer plugins (EPS starts Ghostscript).
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
-EXTENSIONS = frozenset(
-    ".jpg .jpeg .jpe .png .bmp .tif .tiff .webp .gif .ppm .pgm".split()
-)
+EXTENSIONS = frozenset(".jpg .jpeg .jpe .png .bmp .tif .tiff .webp .gif .ppm .pgm".split())
 """Extensions of image files, in small letters."""
 
 
@@ -101,7 +99,9 @@ def load_stored(image: bytes, encoding: Encoding, stored_size: int, size: int) -
         if len(image) != expected:
             raise UnreadableImageError(f"{len(image)} raw bytes, expected {expected}")
         pixels = np.frombuffer(image, np.uint8).reshape(stored_size, stored_size, 3)
-        return pixels if size == stored_size else np.asarray(_resized(Image.fromarray(pixels), size))
+        return (
+            pixels if size == stored_size else np.asarray(_resized(Image.fromarray(pixels), size))
+        )
     picture = _open_rgb(image)
     if picture.size != (stored_size, stored_size):
         raise UnreadableImageError(f"{picture.size} pixels, expected {stored_size} squared")

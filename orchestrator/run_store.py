@@ -101,7 +101,7 @@ class RunStore:
         return self.root / "trials" / name
 
     def read(self) -> RunDocument | None:
-        """`run.yaml`, or None where there is none yet; damaged or foreign files raise `ConfigError`."""
+        """`run.yaml`, or None where there is none yet; one that can't be read raises."""
         path = self.root / RUN_FILE
         if not path.is_file():
             return None
@@ -133,7 +133,7 @@ class RunStore:
         return TrialRecord(name, architecture, seed, directory, state, result, failure, progress)
 
     def trials(self) -> list[TrialRecord]:
-        """All trials of the run in plan order; a directory without `run.yaml` raises `ConfigError`."""
+        """All trials of the run in plan order; a directory without `run.yaml` raises."""
         document = self.read()
         if document is None:
             raise ConfigError(f"{self.root} holds no {RUN_FILE}: not a run directory")

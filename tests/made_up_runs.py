@@ -1,8 +1,7 @@
 """Writes plausible run directories through the real schemas, without training anything.
 
-`write_run(root)` makes all fourteen architectures: eight finished, and one or two each of failed,
-diverged, running and pending. Everything comes from a numpy generator, so equal arguments give equal
-files.
+`write_run(root)` makes all fourteen architectures: ten finished, and one each of failed, diverged,
+running and pending. Everything comes from a numpy generator, so equal arguments give equal files.
 """
 
 import json
@@ -126,7 +125,7 @@ def write_predictions(path: Path, labels: np.ndarray, predicted: np.ndarray) -> 
 
 
 def predictions_with_counts(correct: Sequence[int], support: int) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and predictions with `correct[code]` hits among `support` images of each expression."""
+    """Labels and predictions: `correct[code]` hits among `support` images of each expression."""
     codes = np.arange(len(EXPRESSIONS))
     labels = np.repeat(codes, support)
     within = np.tile(np.arange(support), len(codes))

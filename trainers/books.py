@@ -1,7 +1,7 @@
 """The books of a trial: how often it started, and which steps it did twice.
 
-`attempts.jsonl` gets one line a start. `position` is sixteen bytes that each step overwrites; what a
-killed process had reached is read from it, so repeated steps are counted, not guessed.
+`attempts.jsonl` gets one line a start. `position` is sixteen bytes that each step overwrites; what
+a killed process had reached is read from it, so repeated steps are counted, not guessed.
 """
 
 import json

@@ -1,5 +1,6 @@
 """Evaluation on the whole validation split: probabilities per image, scikit-learn's metrics."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,8 +30,9 @@ class Evaluation:
 
     @property
     def predicted(self) -> IntArray:
-        """The most probable expression of each image (the lowest code on a tie), int8 `[images]`."""
-        return self.probabilities.argmax(axis=1).astype(np.int8)
+        """Each image's most probable expression (the lowest code on a tie), int8 `[images]`."""
+        predicted: IntArray = self.probabilities.argmax(axis=1).astype(np.int8)
+        return predicted
 
     @property
     def accuracy(self) -> float:
@@ -74,12 +76,12 @@ def evaluate(model: "keras.Model", batches: EvaluationBatches) -> Evaluation:
     return Evaluation(np.concatenate(labels), np.concatenate(rows).astype(np.float32))
 
 
-def write_predictions(path: Path, image_ids: list[str], evaluation: Evaluation) -> None:
+def write_predictions(path: Path, image_ids: Sequence[str], evaluation: Evaluation) -> None:
     """Write `predictions.parquet`: one row per image, in data set order."""
     flat = pa.array(evaluation.probabilities.reshape(-1), pa.float32())
     table = pa.table(
         {
-            "image_id": pa.array(image_ids, pa.string()),
+            "image_id": pa.array(list(image_ids), pa.string()),
             "label": pa.array(evaluation.labels, pa.int8()),
             "predicted": pa.array(evaluation.predicted, pa.int8()),
             "probabilities": pa.FixedSizeListArray.from_arrays(flat, NUM_CLASSES),

@@ -35,7 +35,7 @@ class DivergedError(FerOrchError):
         self.position = position
 
 
-class EpochFeed(keras.utils.PyDataset):
+class EpochFeed(keras.utils.PyDataset):  # type: ignore[misc]
     """The batches of one epoch from `first_step` on: uint8 images and one-hot float32 labels."""
 
     def __init__(self, batches: TrainBatches, epoch: int, first_step: int) -> None:
@@ -64,7 +64,7 @@ class Cursor:
     warm: bool = False  # true after the first step of this attempt, which traces the graph
 
 
-class StepCallback(keras.callbacks.Callback):
+class StepCallback(keras.callbacks.Callback):  # type: ignore[misc]
     """Moves the cursor, keeps books and progress, and calls `save` where a checkpoint is due."""
 
     def __init__(

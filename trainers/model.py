@@ -1,5 +1,7 @@
 """From an architecture and a recipe to a compiled Keras model that takes raw images."""
 
+import math
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,13 +41,16 @@ def build_model(row: Architecture, recipe: Recipe, seed: int) -> "keras.Model":
 def _features(module: Any, row: Architecture, recipe: Recipe, pixels: Any) -> Any:
     path = find_weights(row, recipe.weights)
     try:
-        return getattr(module, row.builder)(
-            include_top=False,
-            weights=None if path is None else str(path),
-            input_tensor=pixels,
-            pooling="avg",
-        ).output
-    except (ValueError, OSError, KeyError) as error:
+        with warnings.catch_warnings():
+            # Keras only warns when a file fills a part of the layers; the rest would stay random.
+            warnings.filterwarnings("error", message=".*freshly-initialized")
+            return getattr(module, row.builder)(
+                include_top=False,
+                weights=None if path is None else str(path),
+                input_tensor=pixels,
+                pooling="avg",
+            ).output
+    except (ValueError, OSError, KeyError, UserWarning) as error:
         if path is None:
             raise
         raise ConfigError(
@@ -101,3 +106,24 @@ def count_parameters_1000(row: Architecture) -> int:
     with keras.StatelessScope():
         model = getattr(module, row.builder)(weights=None)
         return int(model.count_params())
+
+
+def count_macs(model: "keras.Model") -> int:
+    """Multiply-adds of one image's forward pass: convolutions and dense layers.
+
+    Each output value of a layer takes one multiply-add per weight that feeds it; additions of
+    biases, normalisation and activations are left out, as is usual.
+    """
+    import keras
+
+    total = 0
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.SeparableConv2D):
+            rows, columns = layer.output.shape[1:3]
+            total += rows * columns * sum(math.prod(w.shape) for w in layer.weights[:2])
+        elif isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)):
+            rows, columns = layer.output.shape[1:3]
+            total += rows * columns * math.prod(layer.kernel.shape)
+        elif isinstance(layer, keras.layers.Dense):
+            total += math.prod(layer.kernel.shape)
+    return total

@@ -6,8 +6,9 @@ import traceback
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from datasets.batches import EvaluationBatches, TrainBatches
 from datasets.cache import StagedData, stage
+
+from datasets.batches import EvaluationBatches, TrainBatches
 from trainers import backend
 from trainers.architectures import architecture
 from trainers.books import Books
@@ -195,7 +196,7 @@ class _Session:
             self.spec,
             model=self.model,
             evaluation=evaluation,
-            validation=self.validation.split,
+            image_ids=self.data.split("validation").image_ids,
             train_images=len(self.data.split("train")),
             steps_per_epoch=self.train.steps_per_epoch,
             history=self.history,

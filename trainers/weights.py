@@ -26,7 +26,7 @@ def find_weights(row: Architecture, weights: str) -> Path | None:
     directory = Path(weights).expanduser()
     if not directory.is_dir():
         raise ConfigError(
-            f"recipe.weights is {weights!r}: neither 'imagenet' nor 'none' nor a directory that exists"
+            f"recipe.weights is {weights!r}: neither 'imagenet' nor 'none' nor a directory"
         )
     names = (f"{row.id}.weights.h5", row.weights_file)
     for name in names:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets.cache import StagedSplit
+
 from datasets.files import write_atomically, write_text
 from trainers.books import Books
 from trainers.checkpoint import Clock, HistoryRow, Machine
@@ -37,7 +37,7 @@ def write_result(
     *,
     model: "keras.Model",
     evaluation: Evaluation,
-    validation: StagedSplit,
+    image_ids: Sequence[str],
     train_images: int,
     steps_per_epoch: int,
     history: Sequence[HistoryRow],
@@ -84,7 +84,7 @@ def write_result(
     )
     directory = spec.trial_dir
     write_text(directory / HISTORY_FILE, _history_csv(history))
-    write_predictions(directory / PREDICTIONS_FILE, list(validation.image_ids), evaluation)
+    write_predictions(directory / PREDICTIONS_FILE, image_ids, evaluation)
     write_atomically(directory / MODEL_FILE, lambda path: save_for_inference(model, path))
     write_text(directory / RESULT_FILE, result.model_dump_json(indent=2) + "\n")
     (directory / PROGRESS_FILE).unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Reads a run directory into plain records: scores, curves, and what does not add up.
 
-Every file may be missing, half there, or from another run: a trial keeps its row then, and the report
-says what is wrong with it.
+Every file may be missing, half there, or from another run: a trial keeps its row then, and the
+report says what is wrong with it.
 """
 
 import csv
@@ -30,7 +30,7 @@ from trainers.result import (
 
 @dataclass(frozen=True)
 class EpochRow:
-    """One finished epoch, from 1. Accuracies are fractions of 1, losses in nats; NaN where missing."""
+    """One finished epoch, from 1. Accuracies: fractions of 1; losses: nats; NaN where missing."""
 
     epoch: int
     loss: float
@@ -61,7 +61,7 @@ class TrialReport:
 
     @property
     def accuracy(self) -> float:
-        """Final validation accuracy, NaN unless finished; counted from the predictions where possible."""
+        """Final validation accuracy, from the predictions where possible; NaN unless finished."""
         if self.scores:
             return self.scores.accuracy
         return self.result.accuracy if self.result else math.nan
@@ -93,7 +93,7 @@ class RunReport:
 
 
 def collect(run_dir: Path) -> RunReport:
-    """Read a run directory; `ConfigError` where `run.yaml` is missing, damaged or of another kind."""
+    """Read a run directory; `ConfigError` where `run.yaml` is missing, damaged or not ours."""
     store = RunStore(run_dir)
     document = store.read()
     if document is None:
@@ -135,7 +135,7 @@ def _mismatches(result: TrialResult, record: TrialRecord, document: RunDocument)
 
 
 def _disagreements(result: TrialResult, scores: Scores) -> tuple[str, ...]:
-    """Where a result states another figure than its predictions give. Printed figures are the latter."""
+    """Where a result states another figure than its predictions give (these are printed)."""
     pairs = (
         ("accuracy", result.accuracy, scores.accuracy),
         ("macro precision", result.macro_precision, scores.macro_precision),
@@ -144,14 +144,14 @@ def _disagreements(result: TrialResult, scores: Scores) -> tuple[str, ...]:
         ("validation images", result.validation_images, scores.total),
     )
     return tuple(
-        f"{RESULT_FILE} states {name} {stated:g}, {PREDICTIONS_FILE} gives {counted:g}, printed here"
+        f"{RESULT_FILE} states {name} {stated:g}, {PREDICTIONS_FILE} gives {counted:g}, used here"
         for name, stated, counted in pairs
         if not math.isclose(stated, counted, abs_tol=1e-6)
     )
 
 
 def read_predictions(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and predicted labels, int64 [N] each; `ValueError` says what is wrong with the file."""
+    """Labels and predicted labels, int64 [N] each; `ValueError` says what is wrong with it."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

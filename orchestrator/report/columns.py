@@ -28,26 +28,40 @@ class Column:
     show: Callable[[TrialRow], str]
 
 
-# fmt: off
 OURS = (
     Column(Header("Accuracy", "%"), "accuracy", lambda row: percent(row.accuracy)),
-    Column(Header("95 % interval", "%, Wilson"), "accuracy_low", lambda row: percent_interval(row.accuracy_low, row.accuracy_high)),
+    Column(
+        Header("95 % interval", "%, Wilson"),
+        "accuracy_low",
+        lambda row: percent_interval(row.accuracy_low, row.accuracy_high),
+    ),
     Column(Header("Loss", "nats"), "loss", lambda row: fixed(row.loss, 3)),
-    Column(Header("Macro precision", "%"), "macro_precision", lambda row: percent(row.macro_precision)),
+    Column(
+        Header("Macro precision", "%"), "macro_precision", lambda row: percent(row.macro_precision)
+    ),
     Column(Header("Macro recall", "%"), "macro_recall", lambda row: percent(row.macro_recall)),
     Column(Header("Macro F1", "%"), "macro_f1", lambda row: percent(row.macro_f1)),
     Column(Header("Parameters"), "parameters", lambda row: integer(row.parameters)),
     Column(Header("Size", "MiB"), "size_mb", lambda row: fixed(row.size_mb, 1)),
-    Column(Header("Training speed", "images/s"), "train_images_per_s", lambda row: fixed(row.train_images_per_s, 1)),
+    Column(
+        Header("Training speed", "images/s"),
+        "train_images_per_s",
+        lambda row: fixed(row.train_images_per_s, 1),
+    ),
     Column(Header("Training time"), "train_seconds", lambda row: duration(row.train_seconds)),
     Column(Header("Restarts"), "restarts", lambda row: integer(row.restarts)),
     Column(Header("Steps repeated"), "steps_repeated", lambda row: integer(row.steps_repeated)),
 )
 PAPER = (
-    Column(Header("Paper: accuracy", "%"), "paper_accuracy", lambda row: percent(row.paper_accuracy)),
-    Column(Header("Paper: 95 % interval", "%, Wilson"), "paper_accuracy_low", lambda row: percent_interval(row.paper_accuracy_low, row.paper_accuracy_high)),
+    Column(
+        Header("Paper: accuracy", "%"), "paper_accuracy", lambda row: percent(row.paper_accuracy)
+    ),
+    Column(
+        Header("Paper: 95 % interval", "%, Wilson"),
+        "paper_accuracy_low",
+        lambda row: percent_interval(row.paper_accuracy_low, row.paper_accuracy_high),
+    ),
 )
-# fmt: on
 
 
 def _paper_columns(comparable: bool) -> tuple[Column, ...]:
@@ -55,7 +69,7 @@ def _paper_columns(comparable: bool) -> tuple[Column, ...]:
         return PAPER
     return tuple(
         Column(
-            Header(column.header.text, f"{column.header.unit}, AffectNet, not comparable"),
+            Header(column.header.text, "%, AffectNet, not comparable"),
             column.key,
             column.show,
         )
@@ -66,14 +80,16 @@ def _paper_columns(comparable: bool) -> tuple[Column, ...]:
 def accuracy_table(run: RunReport) -> Table:
     """Every trial, best first, then those without a result in plan order."""
     reason = why_not_comparable(run)
-    columns = (*OURS[:2], *_paper_columns(reason is None), *OURS[2:])
+    # The state stands third: on a phone the first columns are what one sees.
+    before, after = OURS[:2], (*_paper_columns(reason is None), *OURS[2:])
     unfinished = [trial for trial in run.trials if trial.result is None]
     best = run.finished[0].accuracy if run.finished else None
     rows = tuple(
         (
             Cell(run.name_of(trial), run.name_of(trial)),
+            *_cells(trial_row(trial), before, best),
             state_cell(trial),
-            *_cells(trial_row(trial), columns, best),
+            *_cells(trial_row(trial), after, best),
         )
         for trial in (*run.finished, *unfinished)
     )
@@ -82,13 +98,14 @@ def accuracy_table(run: RunReport) -> Table:
         caption="Validation accuracy of the final epoch, and what it cost",
         headers=(
             Header("Architecture", numeric=False),
+            *(column.header for column in before),
             Header("State", numeric=False),
-            *(column.header for column in columns),
+            *(column.header for column in after),
         ),
         rows=rows,
         note=_note(reason),
         sortable=True,
-        sorted_by=2,
+        sorted_by=1,
     )
 
 
@@ -105,8 +122,9 @@ def _cells(row: TrialRow, columns: tuple[Column, ...], best: float | None) -> tu
 
 def _note(reason: str | None) -> str:
     note = (
-        "Macro figures are unweighted means over the eight expressions. The paper's accuracies are its "
-        "Table 3, recomputed from the counts of its Figure 12, with the interval that 4,000 images give."
+        "Macro figures are unweighted means over the eight expressions. The paper's accuracies are "
+        "its Table 3, recomputed from the counts of its Figure 12, with the interval that 4,000 "
+        "images give."
     )
     if reason:
         note += f" They were measured on AffectNet and are not comparable here: {reason}."

@@ -1,4 +1,4 @@
-"""May the paper's figures stand beside ours? Only on the paper's data; and what differs in the recipe."""
+"""May the paper's figures stand beside ours? Only on its data; and what the recipes differ in."""
 
 from collections.abc import Mapping
 
@@ -14,8 +14,8 @@ COUNT_TOLERANCE = 0.01
 def why_not_comparable(run: RunReport) -> str | None:
     """One clause that says why the data is not the paper's, or None where it is.
 
-    Judged by the class counts of both splits (the paper's Table 1 less 500 each, and 500 each), and by
-    the source where the run names one: drawn faces can have any counts.
+    Judged by the class counts of both splits (the paper's Table 1 less 500 each, and 500 each), and
+    by the source where the run names one: drawn faces can have any counts.
     """
     source = data_source(run)
     if source.startswith("drawn"):
@@ -56,7 +56,7 @@ def recipe(run: RunReport) -> Mapping[str, object]:
 
 
 def recipe_differences(run: RunReport) -> list[str]:
-    """Where this run's recipe is known to differ from the paper's, for example `epochs 2 (paper: 100)`."""
+    """Where this run's recipe differs from the paper's, for example `epochs 2 (paper: 100)`."""
     ours = recipe(run)
     return [
         f"{name.replace('_', ' ')} {ours[name]} (paper: {theirs})"
@@ -71,14 +71,14 @@ def choices(run: RunReport) -> list[str]:
     rate = ours.get("learning_rate")
     used = "0.001" if rate is None else f"{rate}"
     listed = [
-        f"Learning rate: not stated in the paper. This run used {used}; Keras' default for Adam is 0.001.",
-        "Head: not stated. Here: the architecture without its top, global average pooling, one dense "
-        "layer of eight units, softmax.",
-        "Preprocessing: not stated. Here: each architecture's own convention of its ImageNet weights, "
-        "as the model's first layer.",
+        f"Learning rate: not stated. Here: {used}; Keras' default for Adam is 0.001.",
+        "Head: not stated. Here: the architecture without its top, global average pooling, one "
+        "dense layer of eight units, softmax.",
+        "Preprocessing: not stated. Here: each architecture's own convention of its ImageNet "
+        "weights, as the model's first layer.",
         "Which layers were trained: not stated. Here: all of them.",
-        "Which epoch was reported: not stated. Here: the last. The best epoch stands apart, because "
-        "choosing an epoch on the validation images is choosing on the test.",
+        "Which epoch was reported: not stated. Here: the last. The best epoch stands apart, "
+        "because choosing an epoch on the validation images is choosing on the test.",
     ]
     momentum = ours.get("batch_norm_momentum")
     if momentum is not None:
@@ -89,7 +89,7 @@ def choices(run: RunReport) -> list[str]:
 def batch_norm_note(momentum: object) -> str:
     """Why a short run lowers the momentum of batch normalisation."""
     return (
-        f"Batch normalisation: its momentum was lowered to {momentum} in every architecture (Keras' "
-        "default is 0.99). A short run takes too few steps for the moving mean and variance to reach "
-        "the data's at the default, and validation, which uses them, would then fall behind training."
+        f"Batch normalisation: its momentum was lowered to {momentum} in every architecture. "
+        "With the architectures' own (0.9 to 0.9997) the moving mean and variance of a short run "
+        "stay behind the data's, and validation, which uses them, falls behind training."
     )

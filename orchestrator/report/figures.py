@@ -1,9 +1,9 @@
 """The interactive figures, as plotly JSON.
 
-Colours, fonts and sizes that depend on the reader's theme are set in the page by `report.js` from the
-style sheet's variables: a trace names its colour by `meta.series`, one of eight (one a family of
-architectures). Members of a family differ by their marker, training from validation by its dash, so
-nothing is told by colour alone.
+Colours, fonts and sizes that depend on the reader's theme are set in the page by `report.js` from
+the style sheet's variables: a trace names its colour by `meta.series`, one of eight (one a family
+of architectures). Members of a family differ by their marker, training from validation by its dash,
+so nothing is told by colour alone.
 """
 
 import math
@@ -37,8 +37,9 @@ def curves(run: RunReport, metric: str) -> Figure | None:
     return Figure(
         id=f"{metric}-curves",
         caption=f"{metric.capitalize()} over the epochs: validation solid, training dotted",
-        alternative=f"Line chart of training and validation {metric} over {plural(longest, 'epoch')} "
-        f"for {plural(len(trials), 'trial')}. The table after the figures gives its figures.",
+        alternative=f"Line chart of training and validation {metric} over "
+        f"{plural(longest, 'epoch')} for {plural(len(trials), 'trial')}. "
+        "The table after the figures gives its figures.",
         plotly_json=figure.to_json(engine="json"),
         table_id="epochs-table",
         has_training=True,
@@ -143,6 +144,6 @@ def _interval_trace(
 
 
 def plain(text: str) -> str:
-    """Text as plotly prints it: it reads a little HTML and `%{...}` patterns, which names must not carry."""
+    """Text that plotly prints as it stands: it would read HTML and `%{...}` patterns in it."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return escaped.replace("%{", "% {")

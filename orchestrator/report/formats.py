@@ -2,7 +2,8 @@
 
 import math
 
-MISSING = "–"
+EN_DASH = "\u2013"
+MISSING = EN_DASH
 
 
 def _is_missing(value: float | None) -> bool:
@@ -14,7 +15,7 @@ def fixed(value: float | None, digits: int) -> str:
     if value is None or math.isnan(value):
         return MISSING
     if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
+        return "∞" if value > 0 else "-∞"
     return f"{value:,.{digits}f}"
 
 
@@ -24,10 +25,10 @@ def percent(value: float | None) -> str:
 
 
 def percent_interval(low: float | None, high: float | None) -> str:
-    """Two fractions of 1 as `48.08 – 51.17`."""
+    """Two fractions of 1 as percentages with a dash between them, such as 48.08 to 51.17."""
     if _is_missing(low) or _is_missing(high):
         return MISSING
-    return f"{percent(low)} – {percent(high)}"
+    return f"{percent(low)} {EN_DASH} {percent(high)}"
 
 
 def integer(value: float | None) -> str:

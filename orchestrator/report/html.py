@@ -1,7 +1,7 @@
 """The report as one HTML file that opens from disk and asks for nothing else.
 
-Style sheet, script, plotly.js and the figures are inlined. Texts are escaped by Jinja; what stands in a
-`<script>` is escaped by `script_json`.
+Style sheet, script, plotly.js and the figures are inlined. Texts are escaped by Jinja; what stands
+in a `<script>` is escaped by `script_json`.
 """
 
 from importlib import resources

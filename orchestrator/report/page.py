@@ -69,8 +69,11 @@ def _lead(run: RunReport) -> tuple[str, ...]:
     if len(trials) == 1:
         spread = f"{percent(trials[0].accuracy)} %{_interval_clause(trials[0])}"
     else:
-        low, high = (percent(edge(trial.accuracy for trial in trials)) for edge in (min, max))
-        spread = f"{percent(_mean_accuracy(trials))} % on average over {len(trials)} seeds ({low} – {high} %)"
+        own = [trial.accuracy for trial in trials]
+        spread = (
+            f"{percent(_mean_accuracy(trials))} % on average over {len(trials)} seeds "
+            f"({percent_interval(min(own), max(own))} %)"
+        )
     sentences = [f"{first}: {spread}, of {plural(len(ranked), 'architecture')} with a result."]
     if clause := _overlap_sentence(trials[0], run):
         sentences.append(clause)
@@ -94,8 +97,9 @@ def _overlap_sentence(best: TrialReport, run: RunReport) -> str:
     if not near:
         return ""
     return (
-        f"With {plural(best.scores.total, 'validation image')} the intervals of {near} of the other "
-        f"{plural(len(others), 'trial')} overlap with its own: read the order among them as provisional."
+        f"With {plural(best.scores.total, 'validation image')} the intervals of {near} of the "
+        f"other {plural(len(others), 'trial')} overlap with its own: the order among them is "
+        "provisional."
     )
 
 
@@ -121,7 +125,8 @@ def _cards(run: RunReport) -> tuple[Card, ...]:
         Card(
             "Training time",
             duration(sum(result.train_seconds for result in results) if results else None),
-            f"summed over trials; {plural(restarts, 'restart')}, {plural(repeated, 'step')} repeated",
+            f"summed over trials; {plural(restarts, 'restart')}, "
+            f"{plural(repeated, 'step')} repeated",
         ),
     )
 
@@ -138,12 +143,12 @@ def _best_card(run: RunReport) -> Card:
     elif scores:
         detail += f", {percent_interval(scores.interval.low, scores.interval.high)} %"
     if chance := _chance(run):
-        detail += f"; always the commonest expression: {percent(chance)} %"
+        detail += f"; always answering the commonest expression gives {percent(chance)} %"
     return Card("Best accuracy", f"{percent(_mean_accuracy(trials))} %", detail)
 
 
 def _chance(run: RunReport) -> float:
-    """Accuracy of always answering the commonest expression of the validation split; 0 if unknown."""
+    """Accuracy of always answering the validation split's commonest expression; 0 if unknown."""
     counts = class_counts(run, "validation")
     return max(counts) / sum(counts) if sum(counts) else 0.0
 
@@ -174,7 +179,8 @@ def _notices(run: RunReport) -> tuple[Notice, ...]:
     if momentum is not None:
         notices.append(Notice("note", batch_norm_note(momentum)))
     notices += [Notice("note", text) for text in _trial_notes(run)]
-    return tuple(notices)
+    # Warnings first; the order within a kind stays.
+    return tuple(sorted(notices, key=lambda notice: notice.kind == "note"))
 
 
 def _trial_warnings(run: RunReport) -> list[str]:
@@ -229,8 +235,8 @@ def _data_sentence(run: RunReport) -> str:
     data = run.document.data
     train, validation = class_counts(run, "train"), class_counts(run, "validation")
     return (
-        f"{sum(train):,} training and {sum(validation):,} validation images of {data.image_size} × "
-        f"{data.image_size} pixels ({data.encoding}), fingerprint {data.fingerprint}."
+        f"{sum(train):,} training and {sum(validation):,} validation images of "
+        f"{data.image_size} by {data.image_size} pixels ({data.encoding}), fingerprint {data.fingerprint}."
     )
 
 
@@ -258,7 +264,7 @@ def _devices(run: RunReport) -> dict[str, object]:
             used[place].append(trial.record.name)
     if len(used) == 1:
         return {"every finished trial": next(iter(used))}
-    return {place: names for place, names in used.items()}
+    return dict(used.items())
 
 
 def _paper_notes() -> tuple[str, ...]:
@@ -268,6 +274,7 @@ def _paper_notes() -> tuple[str, ...]:
         if not math.isclose(printed, counted)
     )
     return (
-        f"The paper is {paper.CITATION}. Its accuracies here are counted from its Figure 12 and equal "
-        f"its Table 3; the accuracy column printed beside Figure 12 is in another order ({wrong}).",
+        f"The paper is {paper.CITATION}. Its accuracies here are counted from its Figure 12 and "
+        "equal its Table 3; the accuracy column printed beside Figure 12 is in another order "
+        f"({wrong}).",
     )

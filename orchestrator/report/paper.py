@@ -2,8 +2,8 @@
 
 Source: Mostafa, El-Sayed and Belal, "Benchmarking of convolutional neural networks for facial
 expressions recognition": Table 1 (`table1_class_counts.csv`), Table 3
-(`table3_validation_accuracy.csv`), Figures 10, 11 and 12 (`fig10_recall.csv`, `fig11_precision.csv`,
-`fig12_correct_counts.csv`).
+(`table3_validation_accuracy.csv`), Figures 10, 11 and 12 (`fig10_recall.csv`,
+`fig11_precision.csv`, `fig12_correct_counts.csv`).
 
 Accuracies come from the counts of Figure 12: their sums over 4,000 equal Table 3 for all fourteen.
 The accuracy column printed beside Figure 12 does not: it is in another order for five ResNets, so
@@ -31,6 +31,8 @@ RECIPE: dict[str, object] = {
     "batch_size": 16,
     "epochs": 100,
     "weights": "imagenet",
+    "optimizer": "adam",
+    "loss": "categorical_crossentropy",
 }
 
 
@@ -58,8 +60,7 @@ class PaperAccuracy:
 
 def _rows(name: str) -> list[dict[str, str]]:
     path = resources.files("orchestrator.report").joinpath("data", f"{name}.csv")
-    with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
 
 def _by_expression(name: str) -> dict[str, tuple[float, ...]]:
@@ -99,7 +100,7 @@ def precision() -> dict[str, tuple[float, ...]]:
 
 @cache
 def class_counts() -> tuple[int, ...]:
-    """Table 1, by expression code: training and validation images together (the text says training)."""
+    """Table 1, by expression code: training and validation images together."""
     counts = {int(row["label"]): int(row["images"]) for row in _rows("table1_class_counts")}
     return tuple(counts[code] for code in range(len(EXPRESSIONS)))
 

@@ -2,9 +2,9 @@
 
 `results.json` is a `RunResults`; its fields and their meaning are described below, and
 `RunResults.model_json_schema()` gives them as JSON Schema. `schema_version` rises when a field
-changes its meaning or goes. A figure that does not exist (a trial that isn't finished, a rate that is
-not defined) is null in JSON and empty in CSV. The CSV files hold `TrialRow` and `ClassRow`, one column
-a field, numbers in full precision.
+changes its meaning or goes. A figure that does not exist (a trial that isn't finished, a rate that
+is not defined) is null in JSON and empty in CSV. The CSV files hold `TrialRow` and `ClassRow`, one
+column a field, numbers in full precision.
 """
 
 import csv
@@ -22,7 +22,7 @@ from orchestrator.report.formats import one_line
 from orchestrator.run_store import RunData
 from trainers.result import TrialState
 
-RESULTS_SCHEMA_VERSION = 1
+RESULTS_SCHEMA_VERSION: Literal[1] = 1
 
 
 class _Row(BaseModel):
@@ -95,7 +95,7 @@ def _number(value: float) -> float | None:
 
 
 def trial_row(trial: TrialReport) -> TrialRow:
-    """One trial's row; figures that count come from its predictions, the rest from `result.json`."""
+    """One trial's row: what its predictions give, and the rest from `result.json`."""
     record, result, scores = trial.record, trial.result, trial.scores
     cells: dict[str, float | int | None] = {}
     if result:

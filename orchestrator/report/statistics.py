@@ -2,8 +2,8 @@
 
 All rates are fractions of 1. A rate that is not defined is NaN, never 0 by accident; the one
 exception is written down: the precision of an expression that occurs but was never predicted is 0
-(scikit-learn's `zero_division=0`), in its own row as in the macro figures, so that the one is the mean
-of the other.
+(scikit-learn's `zero_division=0`), in its own row as in the macro figures, so that the one is the
+mean of the other.
 """
 
 import math
@@ -47,7 +47,7 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class Scores:
-    """One trial on the whole validation split. Macro figures are unweighted over eight expressions."""
+    """One trial on the whole validation split. Macro: unweighted over the eight expressions."""
 
     correct: int
     total: int

@@ -1,4 +1,4 @@
-"""The tables beside the accuracy table: per expression, per curve, data, configuration, provenance."""
+"""The tables beside the accuracy table: expressions, curves, data, configuration, provenance."""
 
 import json
 import math
@@ -104,9 +104,9 @@ def epochs_table(run: RunReport) -> Table | None:
         caption="The curves in figures",
         headers=headers,
         rows=tuple(_epochs_row(run, trial) for trial in trials),
-        note="Training figures are running means over an epoch while the weights change; validation "
-        "figures are of the epoch's last weights. The best epoch was chosen on the validation images "
-        "themselves: it flatters.",
+        note="Training figures are running means over an epoch while the weights change; "
+        "validation figures are of the epoch's last weights. The best epoch was chosen on the "
+        "validation images themselves: it flatters.",
         sortable=True,
     )
 
@@ -164,8 +164,8 @@ def data_table(run: RunReport) -> Table:
             Header("Paper's Table 1", "%"),
         ),
         rows=tuple(rows),
-        note="The paper calls its Table 1 the training set; it holds the 500 validation images of each "
-        "expression too.",
+        note="The paper calls its Table 1 the training set; it holds the 500 validation images of "
+        "each expression too.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Writes the report's files. Same inputs, same bytes; a file that would not change is not touched."""
+"""Writes the report's files: same inputs, same bytes; an equal file is not touched."""
 
 from pathlib import Path
 
@@ -17,7 +17,8 @@ INDEX_FILE = "index.html"
 def write_report(run_dir: Path) -> Path:
     """Write `report/` of a run directory, of a run in any state; the path of its `index.html`.
 
-    Raises `ConfigError` where `run_dir` is not a run directory, `DataError` where it can't be written.
+    Raises `ConfigError` where `run_dir` is not a run directory, `DataError` where the report can't
+    be written.
     """
     run = collect(run_dir)
     page, results = build_page(run), run_results(run)

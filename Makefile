@@ -1,0 +1,37 @@
+# Everything runs in .venv, made from the pinned lock.
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: setup run-all test test-fast lint bench test-cluster clean
+
+setup: .venv/.ready
+
+.venv/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+run-all: setup
+	$(BIN)/fer-orch run-all --preset demo
+
+test: setup
+	$(BIN)/pytest
+
+test-fast: setup
+	$(BIN)/pytest -m "not slow and not cluster and not gpu"
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench:
+	@echo "make bench: no benchmarks yet; they come with the resume and speed work" >&2; exit 1
+
+test-cluster:
+	@echo "make test-cluster: no cluster tests yet; they come with the cluster files" >&2; exit 1
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

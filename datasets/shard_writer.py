@@ -1,0 +1,130 @@
+"""One shard from source rows: a task that depends on nothing but itself.
+
+Which rows a shard holds is planned before any image is opened, so the output does not depend on
+who writes a shard, in which order, or how many write at once.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from datasets.errors import ConfigError
+from datasets.files import write_atomically
+from datasets.images import UnreadableImageError, read_image_file, store_image
+from datasets.labels import EXPRESSIONS
+from datasets.manifest import (
+    Encoding,
+    ShardEntry,
+    ShardFormat,
+    SplitName,
+    file_sha256,
+    row_digest,
+)
+from datasets.parallel import num_cores, ordered_map
+from datasets.shards import FORMATS, ShardRow
+from datasets.sources import Rejected, SourceRow
+
+SMALLEST_SIZE = 8
+LARGEST_SIZE = 2048
+
+
+@dataclass(frozen=True)
+class StoredAs:
+    """How images and rows are stored."""
+
+    image_size: int
+    """Height and width, pixels."""
+    encoding: Encoding
+    format: ShardFormat
+
+    def __post_init__(self) -> None:
+        if not SMALLEST_SIZE <= self.image_size <= LARGEST_SIZE:
+            raise ConfigError(
+                f"image size {self.image_size}: use {SMALLEST_SIZE} to {LARGEST_SIZE} pixels"
+            )
+        for name, value, known in (
+            ("encoding", self.encoding, ("jpeg", "png", "raw")),
+            ("format", self.format, tuple(FORMATS)),
+        ):
+            if value not in known:
+                raise ConfigError(f"unknown {name} {value!r}: use one of {', '.join(known)}")
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """The rows of one shard; picklable."""
+
+    split: SplitName
+    number: int
+    rows: tuple[SourceRow, ...]
+
+    def file(self, stored: StoredAs) -> str:
+        """Return the path of the shard, relative to the manifest."""
+        return f"{self.split}/{self.number:05d}{FORMATS[stored.format].suffix}"
+
+
+class ShardOutcome(NamedTuple):
+    """What became of a task's rows."""
+
+    entry: ShardEntry | None
+    """None: every row was rejected, so there is no file."""
+    digests: tuple[bytes, ...]
+    """`row_digest` of every row of the shard, in order."""
+    classes: dict[str, int]
+    rejected: tuple[Rejected, ...]
+
+
+def write_task(dest: Path, task: ShardTask, stored: StoredAs) -> ShardOutcome:
+    """Read, convert and write the rows of `task` to their shard under `dest`, atomically.
+
+    A row whose image can't be used is left out and returned as rejected. Raises `OSError` if the
+    shard can't be written.
+    """
+    digests: list[bytes] = []
+    rejected: list[Rejected] = []
+    labels: list[int] = []
+
+    def kept() -> Iterator[ShardRow]:
+        for row, image in _stored_images(task.rows, stored):
+            if isinstance(image, str):
+                rejected.append(Rejected(row.origin, image))
+                continue
+            labels.append(row.label)
+            digests.append(row_digest(task.split, row.image_id, row.label, image))
+            yield ShardRow(row.image_id, row.label, image)
+
+    path = dest / task.file(stored)
+    write_atomically(path, lambda temporary: FORMATS[stored.format].write_shard(temporary, kept()))
+    counts = Counter(EXPRESSIONS[label] for label in labels)
+    classes = {name: counts[name] for name in EXPRESSIONS if counts[name]}
+    if not labels:
+        path.unlink()
+        return ShardOutcome(None, (), {}, tuple(rejected))
+    entry = ShardEntry(
+        file=task.file(stored),
+        split=task.split,
+        rows=len(labels),
+        bytes=path.stat().st_size,
+        sha256=file_sha256(path),
+    )
+    return ShardOutcome(entry, tuple(digests), classes, tuple(rejected))
+
+
+def _stored_images(
+    rows: Sequence[SourceRow], stored: StoredAs
+) -> Iterator[tuple[SourceRow, bytes | str]]:
+    """Yield each row with the bytes to store, or with the reason why there are none."""
+
+    def convert(row: SourceRow) -> bytes | str:
+        try:
+            image = read_image_file(row.image) if isinstance(row.image, Path) else row.image()
+            return store_image(image, stored.image_size, stored.encoding)
+        except UnreadableImageError as error:
+            return str(error)
+
+    threads = num_cores()
+    with ThreadPoolExecutor(threads, thread_name_prefix="prepare") as pool:
+        yield from zip(rows, ordered_map(convert, rows, pool, threads), strict=True)

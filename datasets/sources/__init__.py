@@ -1,0 +1,59 @@
+"""The table of sources: one public layout, one file here, one line in the table."""
+
+from pathlib import Path
+
+from datasets.errors import ConfigError, DataError
+from datasets.sources.base import (
+    AnyRow,
+    Excluded,
+    Origin,
+    Rejected,
+    Source,
+    SourceOptions,
+    SourceRow,
+)
+from datasets.sources.class_folders import ClassFolders
+from datasets.sources.csv_folder import CsvFolder
+
+__all__ = [
+    "SOURCES",
+    "AnyRow",
+    "Excluded",
+    "Origin",
+    "Rejected",
+    "Source",
+    "SourceOptions",
+    "SourceRow",
+    "choose_layout",
+]
+
+# Tried in this order: the first that recognises a folder reads it.
+SOURCES: dict[str, Source] = {
+    "csv-folder": CsvFolder(),
+    "class-folders": ClassFolders(),
+}
+
+
+def choose_layout(path: Path, layout: str | None, options: SourceOptions) -> str:
+    """Return the name of the layout of `path`: the one asked for, or the first that fits.
+
+    Raises `ConfigError` for an unknown name, `DataError` if `path` is absent or fits none.
+    """
+    known = ", ".join(SOURCES)
+    if layout is not None and layout not in SOURCES:
+        raise ConfigError(f"unknown layout {layout!r}: use one of {known}")
+    if not path.exists():
+        raise DataError(f"there is no source {path}: check the path")
+    if path.is_dir() and not any(path.iterdir()):
+        raise DataError(f"{path} is empty: give a folder of labelled images")
+    if layout is not None:
+        return layout
+    if options.csv is not None:
+        return "csv-folder"
+    for name, source in SOURCES.items():
+        if source.detect(path):
+            return name
+    raise DataError(
+        f"{path} looks like none of the known layouts ({known}): name one with --layout; "
+        "a CSV of other column names needs --image-column and --label-column"
+    )

@@ -1,0 +1,180 @@
+"""Source `csv-folder`: a folder of images with a CSV file that names image and label.
+
+The CSV lies at the top of the folder (or is given). Image paths are relative to the CSV, or to a
+folder `images` (`image`, `imgs`, `img`) beside it, or to the source. Labels are codes, names or
+aliases in any case.
+"""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from datasets.errors import DataError
+from datasets.labels import UnknownLabelError, is_excluded, parse_label
+from datasets.sources.base import AnyRow, Excluded, Origin, Rejected, SourceOptions, SourceRow
+from datasets.sources.paths import (
+    PathRejectedError,
+    clean_text,
+    find_inside,
+    is_junk,
+    relative_name,
+)
+
+_IMAGE_COLUMNS = ("image", "path", "file", "filename", "image_path", "filepath", "pth", "img")
+_LABEL_COLUMNS = ("label", "emotion", "expression", "class", "category", "emotion_label")
+_IMAGE_FOLDERS = ("images", "image", "imgs", "img")
+
+
+class CsvFolder:
+    """A folder with a CSV of image and label."""
+
+    def detect(self, path: Path) -> bool:
+        """Say whether `path` is a CSV or a folder with one at its top that has both columns."""
+        return any(_has_both_columns(file) for file in _csv_files(path))
+
+    def rows(self, path: Path, options: SourceOptions) -> Iterator[AnyRow]:
+        """Yield one row per line of the CSV. Raises `DataError` for no CSV or no such column."""
+        file = _chosen_csv(path, options)
+        root = (path if path.is_dir() else path.parent).resolve()
+        encoding = _encoding(file)
+        with file.open(encoding=encoding, newline="", errors="replace") as stream:
+            lines = _lines(csv.reader(stream))
+            header = next(lines, None)
+            if header is None or isinstance(header[1], str):
+                raise DataError(f"{file} has no header line with the names of its columns")
+            image_at, label_at = _columns(file, header[1], options)
+            folders = _image_folders(file.parent, root)
+            seen: dict[str, int] = {}
+            for number, fields in lines:
+                origin = Origin(file.name, number)
+                if isinstance(fields, str):
+                    yield Rejected(origin, fields)
+                elif len(fields) <= max(image_at, label_at):
+                    yield Rejected(origin, f"the line has {len(fields)} column(s) only")
+                else:
+                    yield _row(origin, fields[image_at], fields[label_at], root, folders, seen)
+
+
+def _row(
+    origin: Origin,
+    image: str,
+    label: str,
+    root: Path,
+    folders: Sequence[Path],
+    seen: dict[str, int],
+) -> AnyRow:
+    try:
+        name = relative_name(image)
+        code = parse_label(label)
+        if is_excluded(code):
+            return Excluded(origin, code)
+        path = find_inside(root, folders, name)
+    except (PathRejectedError, UnknownLabelError) as error:
+        reason = str(error)
+        if isinstance(error, UnknownLabelError):
+            reason = f"unknown label {clean_text(label)[:60]!r}"
+        return Rejected(Origin(clean_text(image)[:300] or origin.file, origin.row), reason)
+    image_id = clean_text(name)
+    row = origin.row or 0
+    first = seen.setdefault(image_id, row)
+    if first != row:
+        return Rejected(Origin(image_id, row), f"line {first} names this image already")
+    return SourceRow(image_id, code, None, path, Origin(image_id, row))
+
+
+def _lines(reader: "csv._reader") -> Iterator[tuple[int, list[str] | str]]:
+    """Yield (line number, fields) of every line that is not blank; text in place of the fields
+    says why a line can't be read.
+    """
+    while True:
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:  # A field of more than 128 KiB, for one.
+            yield reader.line_num, f"the line can't be read: {error}"
+            continue
+        if fields:
+            yield reader.line_num, fields
+
+
+def _csv_files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path] if path.suffix.casefold() == ".csv" else []
+    return sorted(
+        file
+        for file in path.iterdir()
+        if file.suffix.casefold() == ".csv" and not is_junk(file.name) and file.is_file()
+    )
+
+
+def _chosen_csv(path: Path, options: SourceOptions) -> Path:
+    if options.csv is not None and path.is_dir():
+        file = path / options.csv
+        if not file.is_file():
+            raise DataError(f"there is no CSV file {file}: check --csv")
+        return file
+    files = _csv_files(path)
+    if len(files) > 1:
+        files = [file for file in files if _has_both_columns(file)] or files
+    if len(files) == 1:
+        return files[0]
+    if not files:
+        raise DataError(f"{path} has no CSV file at its top: name one with --csv")
+    names = ", ".join(file.name for file in files)
+    raise DataError(f"{path} has several CSV files ({names}): name one with --csv")
+
+
+def _image_folders(beside: Path, root: Path) -> list[Path]:
+    bases = list(dict.fromkeys((beside.resolve(), root)))
+    folders = [base / name for base in bases for name in ("", *_IMAGE_FOLDERS)]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def _encoding(file: Path) -> str:
+    """Return utf-8-sig (which takes a byte order mark or none) if the whole file is, or latin-1."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            while stream.read(1 << 20):
+                pass
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8-sig"
+
+
+def _header(file: Path) -> list[str]:
+    with file.open(encoding="utf-8-sig", newline="", errors="replace") as stream:
+        try:
+            return next(csv.reader(stream), [])
+        except csv.Error:
+            return []
+
+
+def _has_both_columns(file: Path) -> bool:
+    names = [name.strip().casefold() for name in _header(file)]
+    return _position(names, _IMAGE_COLUMNS) is not None and (
+        _position(names, _LABEL_COLUMNS) is not None
+    )
+
+
+def _position(names: Sequence[str], wanted: Sequence[str]) -> int | None:
+    return next((names.index(name) for name in wanted if name in names), None)
+
+
+def _columns(file: Path, header: Sequence[str], options: SourceOptions) -> tuple[int, int]:
+    names = [name.strip().casefold() for name in header]
+    positions = []
+    for kind, given, usual in (
+        ("image", options.image_column, _IMAGE_COLUMNS),
+        ("label", options.label_column, _LABEL_COLUMNS),
+    ):
+        wanted = usual if given is None else (given.strip().casefold(),)
+        position = _position(names, wanted)
+        if position is None:
+            missing = f"no column {given!r}" if given is not None else f"no column of {kind}s"
+            raise DataError(
+                f"{file} has {missing}; its columns are {', '.join(header)}: "
+                f"name one with --{kind}-column"
+            )
+        positions.append(position)
+    return positions[0], positions[1]

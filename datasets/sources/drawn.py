@@ -1,0 +1,43 @@
+"""Drawn faces as a source: what `synth` writes to shards. It has no folder to be detected in."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from datasets.drawn import draw_face, drawn_labels, face_index
+from datasets.errors import ConfigError
+from datasets.manifest import SplitName
+from datasets.sources.base import Origin, SourceOptions, SourceRow
+
+
+@dataclass(frozen=True)
+class DrawnFaces:
+    """`train` and `validation` faces of `size` by `size` pixels, keyed by `seed`."""
+
+    train: int
+    validation: int
+    size: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("train", "validation"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} {getattr(self, name)}: draw at least one face")
+
+    def detect(self, path: Path) -> bool:
+        """Say no: there is no folder of drawn faces."""
+        return False
+
+    def rows(self, path: Path, options: SourceOptions) -> Iterator[SourceRow]:
+        """Yield the faces of training, then those of validation; `path` and `options` don't enter."""
+        counts: tuple[tuple[SplitName, int], ...] = (
+            ("train", self.train),
+            ("validation", self.validation),
+        )
+        for split, count in counts:
+            for number, label in enumerate(drawn_labels(split, count, self.seed).tolist()):
+                name = f"drawn/{split}/{number:06d}"
+                index = face_index(split, number)
+                image = partial(draw_face, label, seed=self.seed, index=index, size=self.size)
+                yield SourceRow(name, label, split, image, Origin(name))

@@ -1,0 +1,150 @@
+"""The command line: thin commands over callable functions, and the one place that catches errors.
+
+Exit codes: 0 done; 1 finished, but some trial failed; 2 the request is wrong and nothing was
+started; 130 interrupted, the same command continues.
+"""
+
+import json
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
+
+from datasets.errors import ConfigError, FerOrchError
+from orchestrator.data_cli import data_app
+
+_WRONG_REQUEST = 2
+_INTERRUPTED = 130
+
+
+class _Commands(TyperGroup):
+    """Turns our errors into one message and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FerOrchError as error:
+            _complain(f"error: {error}")
+            raise typer.Exit(_WRONG_REQUEST) from error
+        except KeyboardInterrupt as error:
+            _complain("interrupted; the same command continues where it stopped")
+            raise typer.Exit(_INTERRUPTED) from error
+
+
+def _complain(text: str) -> None:
+    Console(stderr=True).print(
+        text, style="bold red", markup=False, highlight=False, soft_wrap=True
+    )
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train the fourteen CNNs of the facial-expression benchmark and write one report.",
+)
+app.add_typer(data_app, name="data")
+
+
+def _list(text: str | None) -> list[str] | None:
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _seeds(text: str | None) -> list[int] | None:
+    words = _list(text)
+    try:
+        return None if words is None else [int(word) for word in words]
+    except ValueError as error:
+        raise ConfigError(f"--seeds {text!r}: write whole numbers, like 0,1,2") from error
+
+
+@app.command("run-all")
+def run_all_command(
+    config: Annotated[Path | None, typer.Option(help="YAML file over the preset.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="demo or paper; default: paper with data, else demo.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Shards made by `data prepare`; default: drawn faces.")
+    ] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Where everything goes; default: runs/PRESET.")
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="Architecture ids, comma-separated.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds, comma-separated; default: 0.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE, like recipe.epochs=10.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="A Ray cluster (auto, HOST:PORT); default: this machine.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+) -> None:
+    """Train all architectures and write the report; the same command continues a run."""
+    from orchestrator.config import load_config
+    from orchestrator.run import RunRequest, run_all
+
+    resolved = load_config(
+        preset=preset,
+        file=config,
+        shards=data,
+        only=_list(only),
+        seeds=_seeds(seeds),
+        settings=settings,
+    )
+    request = RunRequest(resolved, run_dir or Path("runs") / resolved.preset, address, dry_run)
+    raise typer.Exit(run_all(request, Console()))
+
+
+@app.command("report")
+def report_command(run: Annotated[Path, typer.Argument(help="A run directory.")]) -> None:
+    """Write the report of a run, finished or not, from its result files alone."""
+    from orchestrator.report import write_report
+
+    typer.echo(write_report(run))
+
+
+@app.command("status")
+def status_command(run: Annotated[Path, typer.Argument(help="A run directory.")]) -> None:
+    """Print the trials of a run and where each stands."""
+    from orchestrator.progress import trial_table
+    from orchestrator.run_store import RunStore
+
+    Console().print(trial_table(RunStore(run).trials()))
+
+
+@app.command("models")
+def models_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the fourteen architectures; parameters are counted from the built Keras models."""
+    from orchestrator.models import model_rows
+
+    rows = model_rows()
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    table = Table(title=f"{len(rows)} architectures", title_justify="left")
+    for header in rows[0]:
+        table.add_column(header.replace("_", " "), justify="left" if header == "id" else "right")
+    for row in rows:
+        table.add_row(
+            *(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row.values())
+        )
+    Console().print(table)
+
+
+def _raise_interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Entry point. SIGTERM, which clusters send before they take a machine, acts like Ctrl-C."""
+    signal.signal(signal.SIGTERM, _raise_interrupt)
+    app()

@@ -1,0 +1,275 @@
+"""The configuration of a run: presets, a YAML file, and flags over it, checked at birth."""
+
+import difflib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from datasets.errors import ConfigError
+from trainers.architectures import ARCHITECTURES, architecture
+from trainers.recipe import RECIPES, Recipe
+from trainers.spec import CacheMode
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DrawnData(_Section):
+    """Drawn faces, made in the run directory when `data.shards` is not set."""
+
+    train: int = Field(default=960, ge=8)
+    """Training images, with AffectNet's imbalance."""
+
+    validation: int = Field(default=160, ge=8)
+    """Validation images, balanced."""
+
+    size: int = Field(default=96, ge=32)
+    """Side, pixels."""
+
+    seed: int = Field(default=0, ge=0)
+    """Other seeds draw other faces."""
+
+
+class DataSection(_Section):
+    """What to train on."""
+
+    shards: str | None = None
+    """A directory that `fer-orch data prepare` or `data synth` made; null: draw faces."""
+
+    drawn: DrawnData = DrawnData()
+    """Used when `shards` is null."""
+
+    cache_dir: str | None = None
+    """Node-local disk for decoded images; null: `fer-orch-cache` in the node's temporary folder."""
+
+    cache_mode: CacheMode = "auto"
+    """`decoded`, `encoded` (decode while training), or `auto`: decoded where the disk is enough."""
+
+    @property
+    def cache_path(self) -> Path:
+        """The cache's directory. The default is local to a node, which a home often is not."""
+        if self.cache_dir:
+            return Path(self.cache_dir).expanduser().absolute()
+        return Path(tempfile.gettempdir()) / f"fer-orch-cache-{os.getuid()}"
+
+
+class ResourceSection(_Section):
+    """What a trial gets, and how many run at once."""
+
+    cpus_per_trial: int = Field(default=1, ge=1)
+    """CPUs of a trial; also its TensorFlow threads, on which the bits of a result depend."""
+
+    gpus_per_trial: float | None = Field(default=None, ge=0)
+    """GPUs of a trial, fractions allowed; null: one where there are GPUs, else none."""
+
+    max_concurrent: int | None = Field(default=None, ge=1)
+    """Trials at once; null: as many as the resources hold."""
+
+    max_failures: int = Field(default=2, ge=0)
+    """Times that a trial is started again after a crash before it counts as failed."""
+
+
+class EstimateSection(_Section):
+    """Assumptions behind the hours and cost that `--dry-run` prints. They change no result."""
+
+    cpu_gflops: float = Field(default=50.0, gt=0)
+    """Effective rate of one CPU core in training, 1e9 floating point operations a second."""
+
+    gpu_gflops: float | None = Field(default=None, gt=0)
+    """The same for a trial's GPUs; null: unknown, so no hours are printed for GPU trials."""
+
+    price_per_hour: float | None = Field(default=None, ge=0)
+    """Price of what one trial occupies for an hour."""
+
+    currency: str = "USD"
+    """Printed behind the price."""
+
+
+class RunConfig(_Section):
+    """A whole run. A trial is an architecture and a seed."""
+
+    preset: str
+    """Where the defaults come from."""
+
+    architectures: tuple[str, ...] = tuple(ARCHITECTURES)
+    """Architecture ids; see `fer-orch models`."""
+
+    seeds: tuple[int, ...] = (0,)
+    """Each architecture is trained once per seed."""
+
+    data: DataSection = DataSection()
+    recipe: Recipe = Recipe()
+    resources: ResourceSection = ResourceSection()
+    estimate: EstimateSection = EstimateSection()
+
+    @field_validator("architectures")
+    @classmethod
+    def _known_architectures(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            architecture(name)
+        return _distinct(names, "architectures")
+
+    @field_validator("seeds")
+    @classmethod
+    def _valid_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if any(not 0 <= seed < 2**31 for seed in seeds):
+            raise ConfigError(f"seeds {list(seeds)}: each must be from 0 to 2147483647")
+        return _distinct(seeds, "seeds")
+
+
+def _distinct(values: tuple[Any, ...], what: str) -> tuple[Any, ...]:
+    if not values:
+        raise ConfigError(f"{what} is empty; name at least one")
+    if len(set(values)) < len(values):
+        raise ConfigError(f"{what} {list(values)} names something twice")
+    return values
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    name: {"recipe": recipe.model_dump(mode="json")} for name, recipe in RECIPES.items()
+}
+
+
+def load_config(
+    *,
+    preset: str | None = None,
+    file: Path | None = None,
+    shards: str | None = None,
+    only: list[str] | None = None,
+    seeds: list[int] | None = None,
+    settings: list[str] | None = None,
+) -> RunConfig:
+    """Resolve preset, then file, then flags, then `key=value` settings, each over the one before.
+
+    Without a preset: `paper` when shards are given, else `demo`. Anything unknown or out of range
+    raises `ConfigError` that names it and what would be valid.
+    """
+    stated = _read_yaml(file) if file else {}
+    if shards is not None:
+        _put(stated, "data.shards", str(Path(shards).absolute()))
+    if only is not None:
+        stated["architectures"] = only
+    if seeds is not None:
+        stated["seeds"] = seeds
+    for setting in settings or []:
+        _put(stated, *_split_setting(setting))
+    name = preset or stated.get("preset") or _default_preset(stated)
+    if not isinstance(name, str) or name not in PRESETS:
+        raise ConfigError(f"unknown preset {name!r}; valid: {', '.join(PRESETS)}")
+    return parse_config(_merge(PRESETS[name], stated) | {"preset": name})
+
+
+def parse_config(values: dict[str, Any]) -> RunConfig:
+    """A checked configuration; errors name key, value and what is valid."""
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        lines = [_describe(dict(item)) for item in error.errors()]
+        raise ConfigError("configuration: " + "; ".join(lines)) from error
+
+
+def _default_preset(stated: dict[str, Any]) -> str:
+    data = stated.get("data")
+    return "paper" if isinstance(data, dict) and data.get("shards") else "demo"
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"config file {file} can't be read: {error}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"config file {file} holds a {type(values).__name__}, not keys and values"
+        )
+    return values
+
+
+def _split_setting(setting: str) -> tuple[str, Any]:
+    key, sign, text = setting.partition("=")
+    if not sign or not key:
+        raise ConfigError(f"--set {setting!r}: write key=value, for example recipe.epochs=10")
+    try:
+        return key.strip(), yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {setting!r}: the value is not valid YAML ({error})") from error
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key in nested dictionaries."""
+    *sections, last = key.split(".")
+    for section in sections:
+        inner = values.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{key}: {section} is {inner!r}, not a section")
+        values = inner
+    values[last] = value
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        both = isinstance(below, dict) and isinstance(value, dict)
+        merged[key] = _merge(below, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _section(location: tuple[Any, ...]) -> type[BaseModel] | None:
+    """The model that holds the key at a location."""
+    model: Any = RunConfig
+    for key in location[:-1]:
+        field = getattr(model, "model_fields", {}).get(key)
+        model = field.annotation if field else None
+    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
+
+
+def _describe(error: dict[str, Any]) -> str:
+    location = tuple(error["loc"])
+    key = ".".join(str(part) for part in location)
+    if error["type"] != "extra_forbidden":
+        return f"{key} is {error['input']!r}: {error['msg']}"
+    section = _section(location)
+    valid = list(section.model_fields) if section else []
+    close = difflib.get_close_matches(str(location[-1]), valid, n=1)
+    hint = f" (did you mean {close[0]}?);" if close else ""
+    return f"unknown key {key!r}{hint or ';'} valid: {', '.join(valid)}"
+
+
+# What may change between two starts of one run: it moves no bit of a result.
+_FREE_KEYS = (
+    "data.shards",  # the fingerprint is compared instead: a data set may move
+    "data.cache_dir",
+    "data.cache_mode",
+    "recipe.checkpoint_steps",
+    "resources.max_concurrent",
+    "resources.max_failures",
+    "estimate.",
+)
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What differs between two resolved configurations, as `key: BEFORE before, NOW now`."""
+    old, new = _flatten(before), _flatten(now)
+    return [
+        f"{key}: {old.get(key)!r} there, {new.get(key)!r} asked for"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key) and not key.startswith(_FREE_KEYS)
+    ]
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,102 @@
+"""The plan of a run: its trials, longest first, with what they should take."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orchestrator.config import EstimateSection, RunConfig
+from orchestrator.run_store import trial_name
+from trainers.architectures import Architecture, architecture
+from trainers.recipe import Recipe
+
+# One multiply-add is two operations; a training step is a forward pass and a backward pass of
+# twice its cost (Kaplan et al. 2020, "Scaling Laws for Neural Language Models", section 2.1).
+_FLOPS_PER_MAC = 2
+_TRAIN_PASSES = 3
+_TABLE_SIZE = 224
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one trial gets, and how many run at once."""
+
+    cpus: int
+    gpus: float
+    concurrent: int
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """One trial with its estimated work. `hours` and `cost` are None where the rate is unknown."""
+
+    name: str
+    architecture: str
+    seed: int
+    gflop: float
+    hours: float | None
+    cost: float | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Trials in the order in which they start."""
+
+    trials: tuple[PlannedTrial, ...]
+    resources: Resources
+
+    @property
+    def hours(self) -> float | None:
+        """Estimated wall-clock hours with `resources.concurrent` trials at once."""
+        if any(trial.hours is None for trial in self.trials):
+            return None
+        ends = [0.0] * self.resources.concurrent
+        for trial in self.trials:  # each trial starts where a place falls free first
+            ends[ends.index(min(ends))] += trial.hours or 0.0
+        return max(ends)
+
+    @property
+    def cost(self) -> float | None:
+        """Estimated sum of all trials' prices."""
+        costs = [trial.cost for trial in self.trials]
+        return None if any(cost is None for cost in costs) else sum(cost or 0 for cost in costs)
+
+
+def training_gflop(row: Architecture, recipe: Recipe, train: int, validation: int) -> float:
+    """Work of a trial in 1e9 operations: training passes and one evaluation each epoch.
+
+    Multiply-adds of a convolutional network grow with the image's area.
+    """
+    forward = row.gmacs_224 * _FLOPS_PER_MAC * (recipe.image_size / _TABLE_SIZE) ** 2
+    return forward * recipe.epochs * (_TRAIN_PASSES * train + validation)
+
+
+def make_plan(config: RunConfig, rows: Mapping[str, int], resources: Resources) -> Plan:
+    """Plan a run, longest trial first, so that none is left to the end.
+
+    `rows` are the images of each split.
+    """
+    trials = []
+    for name in config.architectures:
+        row = architecture(name)
+        gflop = training_gflop(row, config.recipe, rows["train"], rows["validation"])
+        hours = _hours(row, gflop, config.estimate, resources)
+        price = config.estimate.price_per_hour
+        cost = hours * price if hours is not None and price is not None else None
+        trials += [
+            PlannedTrial(trial_name(name, seed), name, seed, gflop, hours, cost)
+            for seed in config.seeds
+        ]
+    ordered = sorted(trials, key=lambda trial: (-_seconds_on_one_core(trial), trial.name))
+    return Plan(tuple(ordered), resources)
+
+
+def _seconds_on_one_core(trial: PlannedTrial) -> float:
+    """Order by time on a reference core: short runs are mostly building and tracing."""
+    reference = EstimateSection.model_fields["cpu_gflops"].default
+    return architecture(trial.architecture).setup_s + trial.gflop / float(reference)
+
+
+def _hours(
+    row: Architecture, gflop: float, estimate: EstimateSection, resources: Resources
+) -> float | None:
+    rate = estimate.gpu_gflops if resources.gpus else estimate.cpu_gflops * resources.cpus
+    return None if rate is None else (row.setup_s + gflop / rate) / 3600

@@ -1,0 +1,181 @@
+"""What `run-all` looks at before anything starts: data, weights, permissions, other drivers."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from datasets.cache import stage
+from datasets.prepare import synth
+from filelock import FileLock, Timeout
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from datasets.errors import ConfigError
+from datasets.manifest import Manifest, read_manifest, verify_shards
+from orchestrator.config import RunConfig
+from orchestrator.run_store import RunDocument, RunStore, split_trial_name
+from trainers.architectures import architecture
+from trainers.spec import TrialSpec
+from trainers.weights import find_weights
+
+_LOCK_FILE = ".lock"
+_DATA_DIR = "data"
+
+
+def check_writable(run_dir: Path) -> None:
+    """Refuse a run directory that can't be made or written to."""
+    probe = run_dir / f".write-{os.getpid()}"
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"run directory {run_dir} can't be written to ({error.strerror}); "
+            "name another --run-dir"
+        ) from error
+
+
+@contextmanager
+def run_lock(run_dir: Path) -> Iterator[None]:
+    """Hold a run directory for this driver; a second one is refused and told who has it.
+
+    The lock is the operating system's: it ends with its process, however that dies.
+    """
+    path = run_dir / _LOCK_FILE
+    owner = run_dir / f"{_LOCK_FILE}-owner"
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        holder = owner.read_text(encoding="utf-8").strip() if owner.is_file() else "another process"
+        raise ConfigError(
+            f"{run_dir} is in use by {holder}; wait for it, or name another --run-dir"
+        ) from None
+    try:
+        owner.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+        yield
+    finally:
+        lock.release()
+
+
+def data_dir(config: RunConfig, store: RunStore) -> Path:
+    """Where the run's shards are: as configured, or drawn into the run directory."""
+    shards = config.data.shards
+    return Path(shards).expanduser().absolute() if shards else (store.root / _DATA_DIR).absolute()
+
+
+def planned_rows(config: RunConfig, store: RunStore) -> dict[str, int]:
+    """Images of each split, also before the drawn ones exist."""
+    drawn = config.data.drawn
+    if config.data.shards is None:
+        return {"train": drawn.train, "validation": drawn.validation}
+    manifest = read_manifest(data_dir(config, store))
+    return {str(split): manifest.rows(split) for split in manifest.classes}
+
+
+def open_data(config: RunConfig, store: RunStore, console: Console) -> tuple[Path, Manifest]:
+    """The shards' directory and manifest; draws the faces of a run that names no shards.
+
+    Shards smaller than the recipe's images, or without images in a split, raise `ConfigError`.
+    """
+    shards = data_dir(config, store)
+    if config.data.shards is None:
+        drawn = config.data.drawn
+        with bar("drawing faces", console) as advance:
+            synth(
+                shards,
+                train=drawn.train,
+                validation=drawn.validation,
+                size=drawn.size,
+                seed=drawn.seed,
+                progress=advance,
+            )
+    manifest = read_manifest(shards)
+    if manifest.image_size < config.recipe.image_size:
+        raise ConfigError(
+            f"the shards in {shards} hold images of {manifest.image_size} pixels, "
+            f"recipe.image_size is {config.recipe.image_size}; prepare them again with a larger "
+            "--size, or lower recipe.image_size"
+        )
+    for split in ("train", "validation"):
+        if not manifest.rows(split):
+            raise ConfigError(f"the shards in {shards} have no {split} images; prepare them again")
+    return shards, manifest
+
+
+def check_fingerprint(store: RunStore, document: RunDocument) -> None:
+    """Refuse to go on with a run whose data set has changed."""
+    earlier = store.read()
+    if earlier and earlier.data.fingerprint != document.data.fingerprint:
+        raise ConfigError(
+            f"{store.root} holds a run on other data: fingerprint {earlier.data.fingerprint} "
+            f"there, {document.data.fingerprint} in {document.data.shards}. "
+            "Name another --run-dir"
+        )
+
+
+def check_shards(shards: Path, manifest: Manifest, console: Console) -> None:
+    """Verify every shard's size and checksum, with progress."""
+    with bar("checking shards", console) as advance:
+        verify_shards(shards, manifest, progress=advance)
+
+
+def check_weights(config: RunConfig, trials: list[str]) -> None:
+    """Find each trial's first weights, and load files into a model to see that they fit.
+
+    That happens in a process of its own, without a GPU, which this one must leave to the trials.
+    """
+    if config.recipe.weights == "none":
+        return
+    names = sorted({split_trial_name(trial)[0] for trial in trials})
+    for name in names:
+        find_weights(architecture(name), config.recipe.weights)
+    done = subprocess.run(
+        [sys.executable, "-m", "trainers.check_weights", config.recipe.model_dump_json(), *names],
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        raise ConfigError(lines[-1] if lines else "checking the weights failed")
+
+
+def stage_here(spec: TrialSpec, console: Console) -> None:
+    """Decode the images into this machine's cache before the trials start, with progress."""
+    with bar("staging images", console) as advance:
+        stage(
+            spec.shards,
+            spec.cache_dir,
+            spec.recipe.image_size,
+            mode=spec.cache_mode,
+            progress=advance,
+        )
+
+
+class _Advance:
+    """A `progress(done, total)` callback that drives a bar, born at the first call."""
+
+    def __init__(self, progress: Progress, text: str) -> None:
+        self._progress = progress
+        self._text = text
+        self._task: object | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._task is None:
+            self._task = self._progress.add_task(self._text, total=total)
+        self._progress.update(self._task, completed=done, total=total)  # type: ignore[arg-type]
+
+
+@contextmanager
+def bar(text: str, console: Console) -> Iterator[_Advance]:
+    """A progress bar with count and time left; nothing is shown for work that is done already."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=False) as progress:
+        yield _Advance(progress, text)

@@ -1,0 +1,142 @@
+"""Progress of a run at the terminal: one live table, or plain lines where there is no terminal.
+
+Reads the trials' files alone, so it shows the same whoever runs them.
+"""
+
+import threading
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from orchestrator.run_store import RunStore, TrialRecord
+from trainers.result import TrialState
+
+_REFRESH_S = 1.0
+_STYLES = {
+    TrialState.PENDING: "dim",
+    TrialState.RUNNING: "cyan",
+    TrialState.FINISHED: "green",
+    TrialState.FAILED: "bold red",
+    TrialState.DIVERGED: "bold magenta",
+}
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people read them: `42 s`, `3 min 05 s`, `2 h 10 min`; unknown is `–`."""
+    if seconds is None:
+        return "–"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def accuracy_of(record: TrialRecord) -> float | None:
+    """The latest validation accuracy of a trial, a fraction of 1."""
+    if record.result:
+        return record.result.accuracy
+    return record.progress.accuracy if record.progress else None
+
+
+def trial_table(records: list[TrialRecord]) -> Table:
+    """One row a trial: state, epoch, steps a second, accuracy, time left."""
+    table = Table(title=_headline(records), title_justify="left", expand=False)
+    for header in ("trial", "state"):
+        table.add_column(header, no_wrap=True)
+    for header in ("epoch", "step", "step/s", "accuracy", "left"):
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("", overflow="ellipsis", no_wrap=True)
+    for record in records:
+        table.add_row(*_cells(record), style=_STYLES[record.state])
+    return table
+
+
+def _headline(records: list[TrialRecord]) -> str:
+    over = sum(record.state.is_over() for record in records)
+    return f"{over} of {len(records)} trials done"
+
+
+def _cells(record: TrialRecord) -> list[str]:
+    accuracy = accuracy_of(record)
+    shown = f"{accuracy:.1%}" if accuracy is not None else "–"
+    if record.result:
+        epochs = record.result.epochs
+        return [record.name, record.state, f"{epochs}/{epochs}", "", "", shown, "", ""]
+    if record.failure:
+        return [record.name, record.state, "", "", "", shown, "", record.failure.reason]
+    now = record.progress
+    if now is None:
+        return [record.name, record.state, "", "", "", "", "", ""]
+    return [
+        record.name,
+        record.state,
+        f"{now.epoch}/{now.epochs}",
+        f"{now.step}/{now.steps_per_epoch}" if now.steps_per_epoch else "",
+        f"{now.steps_per_s:.2f}" if now.steps_per_s else "",
+        shown,
+        duration(now.seconds_left) if now.seconds_left is not None else "",
+        "" if now.phase == "training" else now.phase,
+    ]
+
+
+class ProgressView:
+    """Shows a run until it is left: `with ProgressView(store, console): …`."""
+
+    def __init__(self, store: RunStore, console: Console) -> None:
+        self._store = store
+        self._console = console
+        self._stop = threading.Event()
+        self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
+        self._told: dict[str, str] = {}
+        self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
+
+    def __enter__(self) -> "ProgressView":
+        if self._live:
+            self._live.start()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._show()
+        if self._live:
+            self._live.stop()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(_REFRESH_S):
+            self._show()
+
+    def _show(self) -> None:
+        records = self._store.trials()
+        if self._live:
+            self._live.update(trial_table(records))
+            return
+        for record in records:
+            line = plain_line(record)
+            if self._told.get(record.name, "") != line:
+                self._told[record.name] = line
+                if line:
+                    self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def plain_line(record: TrialRecord) -> str:
+    """What a log should tell of a trial: state and finished epochs; nothing while pending."""
+    accuracy = accuracy_of(record)
+    shown = f", validation accuracy {accuracy:.1%}" if accuracy is not None else ""
+    if record.failure:
+        return f"{record.name} {record.state}: {record.failure.reason}"
+    if record.result:
+        return f"{record.name} finished{shown}"
+    if record.progress is None:
+        return ""
+    return f"{record.name} running, epoch {record.progress.epoch}/{record.progress.epochs}{shown}"

@@ -1,0 +1,139 @@
+"""All trials of a plan through Ray: Tune starts them in order, each a Train run of its own.
+
+Ray keeps nothing of ours: its folder in the run directory is scratch and is removed at the start.
+What is finished, and where the rest goes on, is read from the trials' files.
+"""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+import datasets
+import orchestrator
+import trainers
+from datasets.errors import ConfigError
+from orchestrator.hardware import local_cpus, local_gpus
+from orchestrator.plan import Resources
+from orchestrator.ray_trial import TrainRun
+from trainers.backend import quiet_environment
+from trainers.result import RESULT_FILE, TrialResult, read_record
+from trainers.spec import TrialSpec
+
+_SCRATCH = ".ray"
+
+# Before Ray starts: the driver's own processes read these.
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_V2_ENABLED": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    # Ctrl-C is ours: Tune's handler would end the run as if it were done.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+# Trials are small here; the default of two seconds only delays their start and end.
+_HEALTH_CHECK_S = "0.2"
+
+
+@contextmanager
+def ray_session(address: str | None) -> Iterator[None]:
+    """Start Ray on this machine, or connect to a cluster; our code travels with the job."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    for name in ("ray", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    options: dict[str, Any] = {"address": address}
+    if address is None:
+        options |= {
+            "address": "local",
+            "num_cpus": local_cpus(),
+            "num_gpus": local_gpus(),
+            "include_dashboard": False,
+        }
+    try:
+        ray.init(
+            **options,
+            runtime_env=_runtime_env(),
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            configure_logging=True,
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"Ray at {address or 'this machine'} can't be reached: {error}"
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _runtime_env() -> dict[str, Any]:
+    packages = [
+        str(Path(str(module.__file__)).parent) for module in (datasets, trainers, orchestrator)
+    ]
+    return {
+        "py_modules": packages,
+        "excludes": ["**/__pycache__"],
+        "env_vars": {
+            **quiet_environment(),
+            "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": _HEALTH_CHECK_S,
+            "RAY_USAGE_STATS_ENABLED": "0",
+        },
+    }
+
+
+def cluster_totals() -> tuple[int, int]:
+    """CPUs and GPUs of the connected cluster."""
+    totals = ray.cluster_resources()
+    return int(totals.get("CPU", 0)), int(totals.get("GPU", 0))
+
+
+def run_trials(
+    specs: list[TrialSpec], resources: Resources, max_failures: int, run_dir: Path
+) -> dict[str, str]:
+    """Run trials in order, as many at once as the plan says; returns errors by trial name.
+
+    A failed trial ends alone. The connection of `ray_session` must be open.
+    """
+    scratch = run_dir / _SCRATCH
+    shutil.rmtree(scratch, ignore_errors=True)
+    by_name = {spec.name: spec for spec in specs}
+    train_run = TrainRun(resources, max_failures, scratch)
+
+    def drive(config: dict[str, Any]) -> dict[str, Any]:
+        spec = by_name[config["trial"]]
+        train_run.fit(spec)
+        # Ray's own result is None without a Ray checkpoint: the trial's file is what counts.
+        result = read_record(spec.trial_dir / RESULT_FILE, TrialResult)
+        return {"accuracy": result.accuracy if result else None}
+
+    tuner = tune.Tuner(
+        # A driver must not hold a CPU that its own worker waits for.
+        tune.with_resources(drive, {"CPU": 0, "node:__internal_head__": 0.001}),
+        param_space={"trial": tune.grid_search(list(by_name))},
+        tune_config=tune.TuneConfig(
+            max_concurrent_trials=resources.concurrent,
+            trial_dirname_creator=_trial_dirname,
+        ),
+        run_config=tune.RunConfig(name="tune", storage_path=str(scratch), verbose=0),
+    )
+    grid = tuner.fit()
+    shutil.rmtree(scratch, ignore_errors=True)
+    return {
+        str(result.config["trial"]): str(result.error)
+        for result in grid
+        if result.error is not None and result.config
+    }
+
+
+def _trial_dirname(trial: Any) -> str:
+    return str(trial.config["trial"])

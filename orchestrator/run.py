@@ -1,0 +1,188 @@
+"""`run-all`: from a configuration to a report. Everything is checked before anything starts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from datasets.errors import ConfigError
+from datasets.manifest import Manifest
+from orchestrator.config import RunConfig, differences
+from orchestrator.hardware import local_cpus, local_gpus
+from orchestrator.plan import Plan, Resources, make_plan
+from orchestrator.preflight import (
+    check_fingerprint,
+    check_shards,
+    check_weights,
+    check_writable,
+    open_data,
+    planned_rows,
+    run_lock,
+    stage_here,
+)
+from orchestrator.progress import ProgressView
+from orchestrator.provenance import write_provenance
+from orchestrator.run_store import RunData, RunDocument, RunStore
+from orchestrator.show import print_outcome, print_plan
+from trainers.architectures import check_image_size
+from trainers.result import FAILURE_FILE, PROGRESS_FILE, TrialFailure, TrialState
+from trainers.spec import TrialSpec
+from trainers.writing import write_failure
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What `run-all` was asked for. `address` is a Ray cluster's, None for this machine."""
+
+    config: RunConfig
+    run_dir: Path
+    address: str | None = None
+    dry_run: bool = False
+
+
+def run_all(request: RunRequest, console: Console) -> int:
+    """Carry out a request; returns the exit code: 0, or 1 when some trial did not finish.
+
+    A request that can't be carried out raises `FerOrchError` before anything is started.
+    """
+    config, store = request.config, RunStore(request.run_dir)
+    check_image_size(config.architectures, config.recipe.image_size)
+    _refuse_other_config(store, config)
+    if request.dry_run:
+        print_plan(_local_plan(config, store), config, console)
+        return 0
+    check_writable(request.run_dir)
+    with run_lock(request.run_dir):
+        shards, manifest = open_data(config, store, console)
+        document = _document(request, shards, manifest)
+        check_fingerprint(store, document)
+        todo = [name for name in document.trials if _is_to_do(store, name)]
+        if todo:
+            check_weights(config, todo)
+            check_shards(shards, manifest, console)
+            store.write(document)
+            _train(request, store, _specs(config, store, shards, todo), console)
+        return _finish(store, console)
+
+
+def _refuse_other_config(store: RunStore, config: RunConfig) -> None:
+    earlier = store.read()
+    if earlier is None:
+        return
+    found = differences(earlier.config, config.model_dump(mode="json"))
+    if found:
+        raise ConfigError(
+            f"{store.root} holds a run of another configuration: {'; '.join(found)}. "
+            "Name another --run-dir, or ask for the same"
+        )
+
+
+def _local_plan(config: RunConfig, store: RunStore) -> Plan:
+    resources = trial_resources(config, local_cpus(), local_gpus())
+    return make_plan(config, planned_rows(config, store), resources)
+
+
+def trial_resources(config: RunConfig, cpus: int, gpus: int) -> Resources:
+    """What each trial gets of `cpus` and `gpus`, and how many fit at once.
+
+    A trial that asks for more than there is raises `ConfigError` with the numbers.
+    """
+    asked = config.resources
+    per_trial_gpus = min(1.0, gpus) if asked.gpus_per_trial is None else asked.gpus_per_trial
+    if asked.cpus_per_trial > cpus or per_trial_gpus > gpus:
+        raise ConfigError(
+            f"a trial asks for {asked.cpus_per_trial} CPUs and {per_trial_gpus:g} GPUs, there are "
+            f"{cpus} and {gpus}; lower resources.cpus_per_trial or resources.gpus_per_trial"
+        )
+    places = cpus // asked.cpus_per_trial
+    if per_trial_gpus:
+        places = min(places, int(gpus / per_trial_gpus))
+    return Resources(
+        asked.cpus_per_trial, per_trial_gpus, min(places, asked.max_concurrent or places)
+    )
+
+
+def _document(request: RunRequest, shards: Path, manifest: Manifest) -> RunDocument:
+    config = request.config
+    rows: dict[str, int] = {str(split): manifest.rows(split) for split in manifest.classes}
+    order = make_plan(config, rows, Resources(config.resources.cpus_per_trial, 0, 1))
+    return RunDocument(
+        name=request.run_dir.name,
+        trials=[trial.name for trial in order.trials],
+        config=config.model_dump(mode="json"),
+        data=RunData(
+            shards=str(shards),
+            fingerprint=manifest.fingerprint,
+            image_size=manifest.image_size,
+            encoding=manifest.encoding,
+            classes=manifest.classes,
+        ),
+    )
+
+
+def _is_to_do(store: RunStore, name: str) -> bool:
+    """Finished is immutable, diverged would diverge again; a failed trial is tried again."""
+    return store.trial(name).state not in (TrialState.FINISHED, TrialState.DIVERGED)
+
+
+def _specs(config: RunConfig, store: RunStore, shards: Path, names: list[str]) -> list[TrialSpec]:
+    records = [store.trial(name) for name in names]
+    return [
+        TrialSpec(
+            name=record.name,
+            architecture=record.architecture,
+            seed=record.seed,
+            recipe=config.recipe,
+            shards=shards,
+            cache_dir=config.data.cache_path,
+            cache_mode=config.data.cache_mode,
+            trial_dir=record.directory.absolute(),
+            threads=config.resources.cpus_per_trial,
+        )
+        for record in records
+    ]
+
+
+def _train(request: RunRequest, store: RunStore, specs: list[TrialSpec], console: Console) -> None:
+    # Ray takes seconds to import: a run with nothing to do never needs it.
+    from orchestrator.ray_run import cluster_totals, ray_session, run_trials
+
+    if request.address is None:
+        stage_here(specs[0], console)
+        trial_resources(request.config, local_cpus(), local_gpus())
+    for spec in specs:  # what an earlier driver left behind is no longer true
+        (spec.trial_dir / FAILURE_FILE).unlink(missing_ok=True)
+        (spec.trial_dir / PROGRESS_FILE).unlink(missing_ok=True)
+    console.print("starting Ray", highlight=False)
+    with ray_session(request.address):
+        resources = trial_resources(request.config, *cluster_totals())
+        write_provenance(store.provenance_file, resources, request.address)
+        with ProgressView(store, console):
+            errors = run_trials(
+                specs, resources, request.config.resources.max_failures, request.run_dir.absolute()
+            )
+            _record_unexplained(store, specs, errors)
+
+
+def _record_unexplained(store: RunStore, specs: list[TrialSpec], errors: dict[str, str]) -> None:
+    """A killed worker can't write why it ended: note what Ray saw."""
+    for spec in specs:
+        if store.trial(spec.name).state.is_over():
+            continue
+        lines = errors.get(spec.name, "").strip().splitlines()
+        failure = TrialFailure(
+            trial=spec.name,
+            state=TrialState.FAILED,
+            reason=lines[-1] if lines else "ended without a result; see its log.txt",
+            traceback="\n".join(lines),
+        )
+        write_failure(spec.trial_dir, failure)
+
+
+def _finish(store: RunStore, console: Console) -> int:
+    from orchestrator.report import write_report
+
+    index = write_report(store.root)
+    records = store.trials()
+    print_outcome(records, index, console)
+    return 0 if all(record.state is TrialState.FINISHED for record in records) else 1

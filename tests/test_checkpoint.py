@@ -1,0 +1,135 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trainers.books import Books
+from trainers.checkpoint import (
+    Checkpoint,
+    CheckpointMismatchError,
+    CheckpointStore,
+    Clock,
+    DamagedCheckpointError,
+    HistoryRow,
+    Identity,
+    Machine,
+    Position,
+    read_checkpoint,
+    write_checkpoint,
+)
+
+IDENTITY = Identity("resnet50-s0", "config", "data")
+
+
+def made_up(epoch: int = 1, step: int = 5, size: int = 1000) -> Checkpoint:
+    numbers = np.random.default_rng(epoch * 100 + step)
+    return Checkpoint(
+        identity=IDENTITY,
+        position=Position(epoch, step),
+        machine=Machine("cpu", 1, {"keras": "3"}),
+        arrays={
+            "model/00000": numbers.normal(size=(size, 3)).astype(np.float32),
+            "optimizer/00000": np.array(7, dtype=np.int64),
+        },
+        history=(HistoryRow(1, 0.1 + 0.2, 0.5, float("inf"), 0.25),),
+        clock=Clock(1.5, 1.25, 64, 0.5),
+        notes=("a note",),
+    )
+
+
+def assert_same(one: Checkpoint, other: Checkpoint) -> None:
+    assert replace(one, arrays={}) == replace(other, arrays={})
+    assert one.arrays.keys() == other.arrays.keys()
+    for key, array in one.arrays.items():
+        assert array.dtype == other.arrays[key].dtype
+        assert array.tobytes() == other.arrays[key].tobytes()
+
+
+def test_what_is_read_is_what_was_written(tmp_path: Path):
+    checkpoint = made_up()
+    write_checkpoint(tmp_path / "one.npz", checkpoint)
+    assert_same(read_checkpoint(tmp_path / "one.npz"), checkpoint)
+
+
+def test_the_store_keeps_the_two_newest(tmp_path: Path):
+    store = CheckpointStore(tmp_path)
+    for epoch, step in ((0, 999_999), (1, 0), (1, 2), (1, 10)):
+        store.save(made_up(epoch, step))
+    assert len(store.paths()) == 2
+    newest = store.newest(IDENTITY)
+    assert newest is not None
+    assert newest.position == Position(1, 10)
+    store.clear()
+    assert store.newest(IDENTITY) is None
+
+
+def test_no_cut_and_no_flipped_bit_gets_through(tmp_path: Path):
+    path = tmp_path / "one.npz"
+    checkpoint = made_up(size=20)
+    write_checkpoint(path, checkpoint)
+    whole = path.read_bytes()
+    for cut in range(0, len(whole), 37):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(DamagedCheckpointError, match=r"one\.npz"):
+            read_checkpoint(path)
+    for place in range(0, len(whole), 11):
+        flipped = bytearray(whole)
+        flipped[place] ^= 0x10
+        path.write_bytes(flipped)
+        try:
+            found = read_checkpoint(path)
+        except DamagedCheckpointError:
+            continue
+        # Some bytes of a zip mean nothing to a reader (times, attributes): no value may change.
+        assert_same(found, checkpoint)
+
+
+def test_a_damaged_newest_is_passed_over_for_the_one_before(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    store = CheckpointStore(tmp_path)
+    store.save(made_up(1, 0))
+    newest = store.save(made_up(2, 0))
+    newest.write_bytes(newest.read_bytes()[:-100])
+    found = store.newest(IDENTITY)
+    assert found is not None
+    assert found.position == Position(1, 0)
+    assert newest.name in caplog.text
+
+
+def test_what_a_killed_writer_leaves_is_not_a_checkpoint(tmp_path: Path):
+    (tmp_path / ".e000009-s000000000.abc.tmp.npz").write_bytes(b"half")
+    assert CheckpointStore(tmp_path).newest(IDENTITY) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "shown"),
+    [
+        ({"config_hash": "other"}, "config_hash: checkpoint 'config', this trial 'other'"),
+        ({"data_fingerprint": "new"}, "data_fingerprint: checkpoint 'data', this trial 'new'"),
+        ({"version": 99}, "version: checkpoint 1, this trial 99"),
+    ],
+)
+def test_a_foreign_checkpoint_raises_with_both_sides(tmp_path: Path, change, shown: str):
+    store = CheckpointStore(tmp_path)
+    store.save(made_up())
+    with pytest.raises(CheckpointMismatchError) as caught:
+        store.newest(replace(IDENTITY, **change))
+    assert shown in str(caught.value)
+
+
+def test_books_count_restarts_and_the_steps_done_twice(tmp_path: Path):
+    first = Books(tmp_path)
+    first.start(Position(), steps_per_epoch=10)
+    assert (first.restarts, first.steps_repeated) == (0, 0)
+    first.step(Position(1, 4))  # killed here, its newest checkpoint at the end of epoch 1
+    second = Books(tmp_path)
+    second.start(Position(1, 0), steps_per_epoch=10)
+    assert (second.restarts, second.steps_repeated) == (1, 4)
+    second.step(Position(2, 3))
+    third = Books(tmp_path)
+    third.start(Position(1, 8), steps_per_epoch=10)
+    assert (third.restarts, third.steps_repeated) == (2, 4 + 5)
+    for books in (first, second, third):
+        books.close()

@@ -1,0 +1,79 @@
+import pytest
+
+from datasets.errors import ConfigError
+from orchestrator.config import load_config
+from orchestrator.plan import Resources, make_plan, training_gflop
+from orchestrator.run import trial_resources
+from orchestrator.run_store import split_trial_name, trial_name
+from trainers.architectures import ARCHITECTURES, check_image_size
+
+PAPER_ROWS = {"train": 287_651, "validation": 4_000}
+
+
+def test_the_longest_trial_starts_first():
+    plan = make_plan(load_config(preset="paper"), PAPER_ROWS, Resources(1, 0, 2))
+    names = [trial.name for trial in plan.trials]
+    assert names[:2] == ["resnet152-s0", "resnet152v2-s0"]
+    assert names[-1] == "mobilenetv2-s0"
+    work = [trial.gflop for trial in plan.trials]
+    assert work == sorted(work, reverse=True)
+
+
+def test_every_architecture_and_seed_is_planned_once():
+    config = load_config(preset="demo", seeds=[0, 1, 2])
+    plan = make_plan(config, {"train": 100, "validation": 20}, Resources(1, 0, 1))
+    names = {trial.name for trial in plan.trials}
+    assert len(plan.trials) == len(names) == 14 * 3
+    assert {split_trial_name(name) for name in names} == {
+        (architecture, seed) for architecture in ARCHITECTURES for seed in (0, 1, 2)
+    }
+
+
+def test_work_of_one_trial_by_hand():
+    recipe = load_config(preset="paper").recipe.model_copy(update={"image_size": 112, "epochs": 2})
+    row = ARCHITECTURES["resnet50"]
+    forward = 2 * row.gmacs_224 / 4  # half the side, a quarter of the work
+    assert training_gflop(row, recipe, 10, 5) == pytest.approx(2 * (3 * 10 + 5) * forward)
+
+
+def test_hours_follow_the_places_and_cost_follows_the_price():
+    settings = ["estimate.price_per_hour=2", "estimate.cpu_gflops=100"]
+    config = load_config(preset="paper", only=["mobilenet"], seeds=[0, 1], settings=settings)
+    one = make_plan(config, PAPER_ROWS, Resources(1, 0, 1))
+    two = make_plan(config, PAPER_ROWS, Resources(1, 0, 2))
+    assert one.hours == pytest.approx(2 * two.hours)
+    assert one.cost == pytest.approx(2 * one.hours)
+
+
+def test_an_unknown_gpu_gives_no_hours_rather_than_wrong_ones():
+    config = load_config(preset="paper", only=["mobilenet"])
+    plan = make_plan(config, PAPER_ROWS, Resources(1, 1, 1))
+    assert plan.hours is None
+    assert plan.cost is None
+
+
+def test_resources_fill_the_machine_and_refuse_more_than_there_is():
+    config = load_config(preset="demo")
+    assert trial_resources(config, 8, 0) == Resources(1, 0, 8)
+    assert trial_resources(config, 8, 2) == Resources(1, 1.0, 2)
+    half = load_config(preset="demo", settings=["resources.gpus_per_trial=0.5"])
+    assert trial_resources(half, 8, 2) == Resources(1, 0.5, 4)
+    capped = load_config(preset="demo", settings=["resources.max_concurrent=3"])
+    assert trial_resources(capped, 8, 0).concurrent == 3
+    greedy = load_config(preset="demo", settings=["resources.cpus_per_trial=16"])
+    with pytest.raises(ConfigError, match=r"16 CPUs.*there are 2"):
+        trial_resources(greedy, 2, 0)
+
+
+def test_trial_names_are_stable_and_read_back():
+    assert trial_name("resnet50", 3) == "resnet50-s3"
+    assert split_trial_name("resnet50-s3") == ("resnet50", 3)
+    for wrong in ("resnet50", "resnet50-s", "-s1", "resnet50-sx"):
+        with pytest.raises(ConfigError, match="not a trial name"):
+            split_trial_name(wrong)
+
+
+def test_an_image_size_under_an_architectures_minimum_is_refused():
+    check_image_size(["inceptionv3", "xception"], 75)
+    with pytest.raises(ConfigError, match=r"64 is too small: xception needs 71, inceptionv3 needs"):
+        check_image_size(["xception", "resnet50", "inceptionv3"], 64)
