@@ -184,11 +184,18 @@ def read_history(path: Path) -> tuple[EpochRow, ...]:
     for record in csv.DictReader(lines):
         try:
             epoch = int(record["epoch"])
-            values = {name: float(record[name] or "nan") for name in HISTORY_COLUMNS[1:]}
+            values = {name: _float(record[name]) for name in HISTORY_COLUMNS[1:]}
         except (KeyError, TypeError, ValueError):
             break
         rows.append(EpochRow(epoch, **values))
     return tuple(rows)
+
+
+def _float(text: str | None) -> float:
+    """An empty cell is NaN; None, a cell that the line ends before, is a `ValueError`."""
+    if text is None:
+        raise ValueError("the line is not whole")
+    return float(text or "nan")
 
 
 def _read_provenance(path: Path) -> tuple[dict[str, JsonValue], tuple[str, ...]]:
