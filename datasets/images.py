@@ -26,7 +26,9 @@ _JPEG_QUALITY = 92
 # Named, so that a hostile file can't reach Pillow's rarer plugins (EPS starts Ghostscript).
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
-EXTENSIONS = frozenset(".jpg .jpeg .jpe .png .bmp .tif .tiff .webp .gif .ppm .pgm".split())
+EXTENSIONS = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
+)
 """Extensions of image files, in small letters."""
 
 

@@ -154,7 +154,7 @@ def _finished(directory: Path, name: str, run: MadeUpRun, rng: np.random.Generat
     history = _history(directory, run.epochs, accuracy, rng)
     architecture, seed = split_trial_name(name)
     known = ARCHITECTURES.get(architecture)
-    parameters = (known.parameters_1000 if known else 10**6) - 992 * 1024
+    parameters = known.parameters_1000 - 992 * 1024 if known else 10**6
     seconds = float(rng.uniform(20, 200))
     result = TrialResult(
         trial=name,

@@ -23,8 +23,34 @@ from tests.made_up_runs import ALL_TRIALS, MIXED_STATES, MadeUpRun, write_predic
 from trainers.architectures import ARCHITECTURES
 from trainers.result import TrialResult, TrialState
 
-REQUIRED_COLUMNS = ["architecture", "seed", "status", "accuracy", "accuracy_low", "accuracy_high", "loss", "macro_precision", "macro_recall", "macro_f1", "parameters", "size_mb", "train_images_per_s", "train_seconds", "restarts", "steps_repeated"]
-CLASS_COLUMNS = ["architecture", "seed", "expression", "support", "correct", "precision", "recall", "f1"]
+REQUIRED_COLUMNS = [
+    "architecture",
+    "seed",
+    "status",
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "loss",
+    "macro_precision",
+    "macro_recall",
+    "macro_f1",
+    "parameters",
+    "size_mb",
+    "train_images_per_s",
+    "train_seconds",
+    "restarts",
+    "steps_repeated",
+]
+CLASS_COLUMNS = [
+    "architecture",
+    "seed",
+    "expression",
+    "support",
+    "correct",
+    "precision",
+    "recall",
+    "f1",
+]
 SMALL = MadeUpRun(trials=("densenet121-s0", "mobilenetv2-s0"))
 
 
@@ -71,9 +97,14 @@ def test_accuracy_interval_and_macro_figures_equal_scipy_and_scikit_learn(mixed)
             labels, predicted, labels=range(8), average="macro", zero_division=0
         )
         expected = (accuracy_score(labels, predicted), interval.low, interval.high, *macro[:3])
-        columns = (
-            ["accuracy", "accuracy_low", "accuracy_high", "macro_precision", "macro_recall", "macro_f1"]
-        )
+        columns = [
+            "accuracy",
+            "accuracy_low",
+            "accuracy_high",
+            "macro_precision",
+            "macro_recall",
+            "macro_f1",
+        ]
         assert [float(row[column]) for column in columns] == pytest.approx(expected, abs=1e-12)
 
 

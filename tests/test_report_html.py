@@ -13,6 +13,14 @@ from orchestrator.report.markdown import escape
 from tests.made_up_runs import MadeUpRun, write_run
 from trainers.result import TrialState
 
+MARKDOWN_TAGS = {"h1", "h2", "h3", "p", "ul", "li", "blockquote", "strong", "br"} | {
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+}
 LINKED = {"results.csv", "per_class.csv", "results.json", "report.md"}
 HOSTILE = (
     "</script><script>alert(1)</script><img src=x onerror=alert(2)> \"quoted' & | pipe `code` "
@@ -212,9 +220,7 @@ def test_hostile_texts_come_out_as_text_in_markdown(hostile):
     _, text = hostile
     rendered = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
     page = Reader(rendered)
-    assert {tag for tag, _ in page.tags} <= set(
-        ["h1", "h2", "h3", "p", "ul", "li", "blockquote", "strong", "br", "table", "thead", "tbody", "tr", "th", "td"]
-    )
+    assert {tag for tag, _ in page.tags} <= MARKDOWN_TAGS
     assert page.text.count(HOSTILE) >= 5
     assert f"{HOSTILE} # second line | a | b |" in page.text
     rows = [line for line in text.splitlines() if line.startswith("| ") and "failed" in line]
@@ -232,7 +238,11 @@ def test_missing_figures_print_a_dash():
     assert [fixed(None, 2), fixed(nan, 2), percent(nan), duration(None)] == [MISSING] * 4
     assert percent_interval(0.1, nan) == MISSING
     assert percent_interval(0.1, 0.25) == f"10.00 {MISSING} 25.00"
-    assert fixed(1234.5, 1) == "1,234.5"
+    assert [fixed(1234.5, 1), fixed(0.5, 0), fixed(2**40, 0)] == [
+        "1,234.5",
+        "1",
+        "1,099,511,627,776",
+    ]
     assert [duration(59.6), duration(61), duration(7300)] == [
         "1 min 00 s",
         "1 min 01 s",

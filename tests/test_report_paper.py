@@ -8,6 +8,7 @@ from scipy.stats import binomtest
 
 from datasets.labels import EXPRESSIONS
 from orchestrator.report import paper, write_report
+from orchestrator.report.formats import percent
 from orchestrator.report.statistics import Interval, score, wilson_interval
 from tests.made_up_runs import MadeUpRun, predictions_with_counts, write_predictions, write_run
 from trainers.architectures import ARCHITECTURES
@@ -27,6 +28,11 @@ def test_figure_12_equals_table_3_and_figure_10_in_every_cell():
         assert printed.correct_by_expression == tuple(
             round(rate * paper.IMAGES_PER_EXPRESSION) for rate in paper.recall()[name]
         )
+
+
+def test_the_papers_accuracies_print_as_in_its_table_3():
+    for name, printed in paper.accuracies().items():
+        assert percent(printed.accuracy) == f"{paper.table3_percent()[name]:.2f}"
 
 
 def test_the_column_printed_beside_figure_12_is_wrong_for_five_resnets():

@@ -30,7 +30,7 @@ class DrawnFaces:
         return False
 
     def rows(self, path: Path, options: SourceOptions) -> Iterator[SourceRow]:
-        """Yield the faces of training, then those of validation; `path` and `options` don't enter."""
+        """Yield the faces of training, then of validation; `path` and `options` don't enter."""
         counts: tuple[tuple[SplitName, int], ...] = (
             ("train", self.train),
             ("validation", self.validation),

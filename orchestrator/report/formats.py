@@ -1,6 +1,7 @@
 """Figures as text. A missing or undefined figure prints as an en dash, never as 0."""
 
 import math
+from decimal import ROUND_HALF_UP, Decimal
 
 EN_DASH = "\u2013"
 MISSING = EN_DASH
@@ -11,12 +12,14 @@ def _is_missing(value: float | None) -> bool:
 
 
 def fixed(value: float | None, digits: int) -> str:
-    """A number with a fixed number of decimals and thousands separators."""
+    """A number with a fixed number of decimals, halves up as in the paper, and thousands marks."""
     if value is None or math.isnan(value):
         return MISSING
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    return f"{value:,.{digits}f}"
+    # Python rounds halves to even; nine decimals first, or 100 * 0.49625 need not be a half.
+    exact = Decimal(repr(round(float(value), 9)))
+    return f"{exact.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP):,}"
 
 
 def percent(value: float | None) -> str:

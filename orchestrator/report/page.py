@@ -96,10 +96,14 @@ def _overlap_sentence(best: TrialReport, run: RunReport) -> str:
     near = sum(scores.interval.overlaps(own) for scores in others)
     if not near:
         return ""
+    which = (
+        "the other interval overlaps"
+        if len(others) == 1
+        else f"{near} of the other {len(others)} intervals {'overlaps' if near == 1 else 'overlap'}"
+    )
     return (
-        f"With {plural(best.scores.total, 'validation image')} the intervals of {near} of the "
-        f"other {plural(len(others), 'trial')} overlap with its own: the order among them is "
-        "provisional."
+        f"With {plural(best.scores.total, 'validation image')} {which} with its own: "
+        "the order among them is provisional."
     )
 
 
@@ -236,7 +240,8 @@ def _data_sentence(run: RunReport) -> str:
     train, validation = class_counts(run, "train"), class_counts(run, "validation")
     return (
         f"{sum(train):,} training and {sum(validation):,} validation images of "
-        f"{data.image_size} by {data.image_size} pixels ({data.encoding}), fingerprint {data.fingerprint}."
+        f"{data.image_size} by {data.image_size} pixels ({data.encoding}), "
+        f"fingerprint {data.fingerprint}."
     )
 
 
