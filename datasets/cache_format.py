@@ -5,6 +5,7 @@ Columns: `image_id` string, `label` int8, `image`. Decoded, an image is a fixed-
 not on the format of the shards.
 """
 
+import contextlib
 import hashlib
 import io
 from collections.abc import Iterable, Iterator
@@ -153,7 +154,7 @@ class _HashingFile(io.FileIO):
         super().__init__(path, "wb")
         self._digest = digest
 
-    def write(self, data: "pa.Buffer | bytes") -> int:  # type: ignore[override]
+    def write(self, data: "pa.Buffer | bytes") -> int:
         view = memoryview(data).cast("B")
         self._digest.update(view)
         done = 0
@@ -201,7 +202,6 @@ def is_untouched(directory: Path, index: CacheIndex) -> bool:
 
 
 def _note_times(directory: Path, index: CacheIndex) -> None:
-    try:
+    # A read-only cache is hashed by every process instead.
+    with contextlib.suppress(OSError):
         write_index(directory, index)
-    except OSError:
-        pass  # A read-only cache is hashed by every process instead.

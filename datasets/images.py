@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, __version__, features
+from PIL import Image, ImageOps, UnidentifiedImageError, __version__, features
 
 from datasets.errors import DataError
 from datasets.manifest import Encoding
@@ -38,8 +38,9 @@ class UnreadableImageError(DataError):
 
 def decoder_name() -> str:
     """Name the libraries that decide the pixels, for provenance and for the cache."""
-    kind = "libjpeg-turbo" if features.check_feature("libjpeg_turbo") else "libjpeg"
-    return f"Pillow {__version__}, {kind} {features.version('jpg')}"
+    turbo = features.version_feature("libjpeg_turbo")
+    codec = f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version_codec('jpg')}"
+    return f"Pillow {__version__}, {codec}"
 
 
 def read_image_file(path: Path) -> bytes:
@@ -134,7 +135,7 @@ def _opened(data: bytes) -> Image.Image:
         picture = Image.open(io.BytesIO(data), formats=_FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnreadableImageError(_too_large("far over")) from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise UnreadableImageError("not an image of a known kind") from error
     except Exception as error:
         # Pillow's plugins raise what their parsers meet (struct.error, ValueError, ...).

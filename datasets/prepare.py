@@ -84,7 +84,9 @@ def prepare(
         layout = choose_layout(source_path, layout, options)
         rows = SOURCES[layout].rows(source_path, options)
         source = {"source": str(source_path.resolve()), "layout": layout}
-        return _write(dest, rows, {**source, **asdict(options)}, stored, plan, progress)
+        return _write(
+            dest, rows, {**source, **asdict(options)}, stored=stored, plan=plan, progress=progress
+        )
     except OSError as error:
         raise _os_problem(error, dest) from error
 
@@ -115,7 +117,7 @@ def synth(
     }
     try:
         rows = faces.rows(dest, SourceOptions())
-        return _write(dest, rows, request, stored, plan, progress)
+        return _write(dest, rows, request, stored=stored, plan=plan, progress=progress)
     except OSError as error:
         raise _os_problem(error, dest) from error
 
@@ -155,6 +157,7 @@ def _write(
     dest: Path,
     source_rows: Iterable[AnyRow],
     source_request: dict[str, RequestValue],
+    *,
     stored: StoredAs,
     plan: _Plan,
     progress: Progress | None,

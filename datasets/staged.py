@@ -1,98 +1,171 @@
-"""Staged data: the rows of a cache directory, gathered straight from the memory map."""
+"""Staged data: images gathered straight from the memory map of the cache."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+import mmap
+import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from datasets.errors import DataError
+from datasets.cache_format import CacheKey, Mode, split_path
+from datasets.images import load_stored
+from datasets.manifest import SPLITS, Manifest, SplitName
 from datasets.parallel import num_cores
 
-ImagesBHWC = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
-
-# All record batches of a staged file hold this many rows, the last one fewer: row i lies in batch
-# i // ROWS_PER_BATCH, found by arithmetic. 256 images of 224 pixels are 38 MB.
-ROWS_PER_BATCH = 256
+ImagesBHWC = npt.NDArray[np.uint8]
+"""uint8 [batch, height, width, 3] RGB."""
 
 
-class StagedSplit(ABC):
-    """One split on local disk, memory-mapped, in data set order."""
+class _Images(Protocol):
+    """Images by row number; the caller has checked the numbers."""
 
-    def __init__(self, path: Path, image_size: int) -> None:
-        self._size = image_size
-        # Kept: the views below point into its pages.
-        self._source = pa.memory_map(str(path))
-        try:
-            reader = pa.ipc.open_file(self._source)
-            self._batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
-        except pa.ArrowInvalid as error:
-            raise DataError(f"{path} is not a whole Arrow file: {error}") from error
-        columns = [batch.column(1).to_numpy() for batch in self._batches]
-        self.labels: npt.NDArray[np.int8] = (
-            np.concatenate(columns) if columns else np.empty(0, np.int8)
-        )
+    def gather(self, indices: Indices) -> ImagesBHWC:
+        """Return the images at `indices`, in that order."""
+
+
+class StagedSplit:
+    """The rows of one split, in data set order."""
+
+    def __init__(self, path: Path, key: CacheKey) -> None:
+        """Map `path`. Raises `OSError`, `ValueError` or `pa.ArrowException` if it is damaged."""
+        flat = _mapped(path)
+        self._table = pa.ipc.open_file(pa.py_buffer(flat)).read_all()
+        self.labels: npt.NDArray[np.int8] = self._table.column("label").to_numpy()
         """Codes 0 to 7, int8 [rows]."""
-
-    @property
-    def image_ids(self) -> list[str]:
-        """The images' names, in data set order."""
-        return [name for batch in self._batches for name in batch.column(0).to_pylist()]
+        self._images = _images(flat, self._table.column("image"), key)
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @cached_property
+    def image_ids(self) -> list[str]:
+        """The name of each row."""
+        names: list[str] = self._table.column("image_id").to_pylist()
+        return names
+
+    def gather(self, indices: npt.NDArray[np.integer[Any]]) -> ImagesBHWC:
+        """Return the images at `indices` [batch], in that order: uint8 [batch, height, width, 3].
+
+        The result is contiguous and the caller's own. Raises `IndexError` for a row outside 0 to
+        `len(self) - 1`. Threads may call at once.
+        """
+        rows = np.asarray(indices)
+        if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+            raise IndexError(f"indices of shape {rows.shape} and type {rows.dtype}: give integers")
+        if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
+            raise IndexError(f"rows {rows.min()} to {rows.max()} are not in 0 to {len(self) - 1}")
+        return self._images.gather(rows.astype(np.int64, copy=False))
+
+
+@dataclass(frozen=True)
+class StagedData:
+    """A data set on this node's own disk, ready for batches; `cache.stage` makes it."""
+
+    manifest: Manifest
+    mode: Mode
+    """decoded: pixels in the memory map; encoded: decoded on each gather, to the same pixels."""
+    image_size: int
+    """Height and width of the gathered images, pixels."""
+    directory: Path
+    """Where the cache lies."""
+    splits: dict[SplitName, StagedSplit]
+
+    def split(self, name: SplitName) -> StagedSplit:
+        """Return a split. Raises `KeyError` for another name than train and validation."""
+        return self.splits[name]
+
+
+def open_staged(directory: Path, key: CacheKey, manifest: Manifest) -> StagedData | None:
+    """Open a cache, or return None if its files can't be read or hold another number of rows."""
+    try:
+        splits = {split: StagedSplit(split_path(directory, split), key) for split in SPLITS}
+    except (OSError, ValueError, KeyError, pa.ArrowException):
+        return None
+    if any(len(splits[split]) != manifest.rows(split) for split in SPLITS):
+        return None
+    return StagedData(manifest, key.mode, key.image_size, directory, splits)
+
+
+def _mapped(path: Path) -> npt.NDArray[np.uint8]:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return np.frombuffer(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), np.uint8)
+    finally:
+        os.close(descriptor)
+
+
+def _images(flat: npt.NDArray[np.uint8], column: Any, key: CacheKey) -> _Images:
+    base = flat.ctypes.data
+    if key.mode == "decoded":
+        return _DecodedImages(flat, _fixed_starts(column, base), key.image_size)
+    return _EncodedImages(flat, *_variable_bounds(column, base), key)
+
+
+def _fixed_starts(column: Any, base: int) -> Indices:
+    """Return the byte at which each row of a fixed-size column begins: int64 [rows]."""
+    width = column.type.byte_width
+    starts = [
+        chunk.buffers()[1].address - base + width * np.arange(len(chunk), dtype=np.int64)
+        for chunk in column.chunks
+    ]
+    return np.concatenate(starts)
+
+
+def _variable_bounds(column: Any, base: int) -> tuple[Indices, Indices]:
+    """Return the bytes at which each row of a large-binary column begins and ends."""
+    starts, ends = [], []
+    for chunk in column.chunks:
+        _, offsets, data = chunk.buffers()
+        bounds = np.frombuffer(offsets, np.int64)[: len(chunk) + 1] + (data.address - base)
+        starts.append(bounds[:-1])
+        ends.append(bounds[1:])
+    return np.concatenate(starts), np.concatenate(ends)
+
+
+class _DecodedImages:
+    """Rows copied out of the map by one indexing operation: no Python object per image."""
+
+    def __init__(self, flat: npt.NDArray[np.uint8], starts: Indices, size: int) -> None:
+        self._starts = starts
+        self._size = size
+        # Row n of this view is what begins at byte n: a view only, it costs nothing.
+        self._windows = np.lib.stride_tricks.sliding_window_view(flat, size * size * 3)
+
     def gather(self, indices: Indices) -> ImagesBHWC:
-        """The images at `indices`, in their order: uint8 RGB [len(indices), size, size, 3]."""
-        images = np.empty((len(indices), self._size, self._size, 3), np.uint8)
-        self._fill(images, np.asarray(indices))
-        return images
-
-    @abstractmethod
-    def _fill(self, images: ImagesBHWC, indices: Indices) -> None:
-        """Write the images at `indices` into `images`."""
+        rows: ImagesBHWC = self._windows[self._starts[indices]]
+        return rows.reshape(len(indices), self._size, self._size, 3)
 
 
-class DecodedSplit(StagedSplit):
-    """Pixels on disk: a gather is a copy out of the page cache."""
-
-    def __init__(self, path: Path, image_size: int) -> None:
-        super().__init__(path, image_size)
-        self._pixels = [self._view(batch) for batch in self._batches]
-
-    def _view(self, batch: Any) -> ImagesBHWC:
-        column = batch.column(2)
-        values = np.frombuffer(column.buffers()[1], np.uint8)
-        per_image = self._size * self._size * 3
-        start = column.offset * per_image
-        rows = values[start : start + len(column) * per_image]
-        return rows.reshape(len(column), self._size, self._size, 3)
-
-    def _fill(self, images: ImagesBHWC, indices: Indices) -> None:
-        for place, row in enumerate(indices.tolist()):
-            images[place] = self._pixels[row // ROWS_PER_BATCH][row % ROWS_PER_BATCH]
-
-
-class EncodedSplit(StagedSplit):
-    """Encoded bytes on disk: a gather decodes them in a pool of threads."""
+class _EncodedImages:
+    """Rows decoded on each gather by a pool of threads."""
 
     def __init__(
-        self, path: Path, image_size: int, decode: Callable[[bytes], npt.NDArray[np.uint8]]
+        self, flat: npt.NDArray[np.uint8], starts: Indices, ends: Indices, key: CacheKey
     ) -> None:
-        super().__init__(path, image_size)
-        self._decode = decode
-        self._pool = ThreadPoolExecutor(num_cores(), thread_name_prefix="decode")
+        self._flat = flat
+        self._starts = starts
+        self._ends = ends
+        self._key = key
 
-    def _fill(self, images: ImagesBHWC, indices: Indices) -> None:
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(num_cores(), thread_name_prefix="decode")
+
+    def gather(self, indices: Indices) -> ImagesBHWC:
+        key = self._key
+        images_BHWC = np.empty((len(indices), key.image_size, key.image_size, 3), np.uint8)
+
         def fill(place: int) -> None:
-            row = int(indices[place])
-            column = self._batches[row // ROWS_PER_BATCH].column(2)
-            images[place] = self._decode(column[row % ROWS_PER_BATCH].as_py())
+            row = indices[place]
+            data = self._flat[self._starts[row] : self._ends[row]].tobytes()
+            images_BHWC[place] = load_stored(data, key.encoding, key.stored_size, key.image_size)
 
         for _ in self._pool.map(fill, range(len(indices))):
-            pass
+            pass  # Taking each result raises what its thread raised.
+        return images_BHWC

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
 from datasets.errors import DataError
 from datasets.shard_row import ShardRow
 
@@ -62,16 +64,10 @@ def _row(tf: Any, path: Path, number: int, record: bytes) -> ShardRow:
             int(features["label"].int64_list.value[0]),
             features["image"].bytes_list.value[0],
         )
-    except (IndexError, UnicodeDecodeError, _decode_error()) as error:
+    except (IndexError, UnicodeDecodeError, DecodeError) as error:
         raise DataError(
             f"{path}, record {number}: not an example of image_id, label and image ({error})"
         ) from error
-
-
-def _decode_error() -> type[Exception]:
-    from google.protobuf.message import DecodeError
-
-    return DecodeError
 
 
 def _bytes_feature(tf: Any, value: bytes) -> Any:

@@ -22,13 +22,13 @@ class _Section(BaseModel):
 class DrawnData(_Section):
     """Drawn faces, made in the run directory when `data.shards` is not set."""
 
-    train: int = Field(default=960, ge=8)
+    train: int = Field(default=480, ge=8)
     """Training images, with AffectNet's imbalance."""
 
     validation: int = Field(default=160, ge=8)
     """Validation images, balanced."""
 
-    size: int = Field(default=96, ge=32)
+    size: int = Field(default=80, ge=32)
     """Side, pixels."""
 
     seed: int = Field(default=0, ge=0)

@@ -8,13 +8,13 @@ from rich.console import Console
 from rich.table import Table
 
 from datasets.labels import EXPRESSIONS
-from datasets.manifest import Manifest
+from datasets.manifest import Encoding, Manifest, ShardFormat
 from orchestrator.preflight import bar
 
 data_app = typer.Typer(no_args_is_help=True, help="Make and check data sets.")
 
-_Format = Annotated[str, typer.Option("--format", help="arrow or tfrecord.")]
-_Encoding = Annotated[str, typer.Option(help="jpeg, png or raw.")]
+_Format = Annotated[ShardFormat, typer.Option("--format", help="Kind of shard file.")]
+_Encoding = Annotated[Encoding, typer.Option(help="How images are stored.")]
 _Size = Annotated[int, typer.Option(help="Side of the square images, pixels.")]
 
 

@@ -5,7 +5,6 @@ What is finished, and where the rest goes on, is read from the trials' files.
 """
 
 import logging
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,26 +27,13 @@ from trainers.spec import TrialSpec
 
 _SCRATCH = ".ray"
 
-# Before Ray starts: the driver's own processes read these.
-_ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_TRAIN_V2_ENABLED": "1",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    # Ctrl-C is ours: Tune's handler would end the run as if it were done.
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
-# Trials are small here; the default of two seconds only delays their start and end.
+# How often Train looks at its worker; the default of two seconds only delays start and end.
 _HEALTH_CHECK_S = "0.2"
 
 
 @contextmanager
 def ray_session(address: str | None) -> Iterator[None]:
     """Start Ray on this machine, or connect to a cluster; our code travels with the job."""
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
     for name in ("ray", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
     options: dict[str, Any] = {"address": address}

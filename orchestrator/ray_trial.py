@@ -15,7 +15,6 @@ from orchestrator.plan import Resources
 from trainers.context import LocalContext
 from trainers.result import LOG_FILE
 from trainers.spec import TrialSpec
-from trainers.trial import run_trial
 
 
 class RayContext(LocalContext):
@@ -36,6 +35,8 @@ class RayContext(LocalContext):
 
 def work(config: dict[str, Any]) -> None:
     """What the Train worker runs. Its output goes to the trial's log, not to the terminal."""
+    from trainers.trial import run_trial  # heavy, and Ray's other processes import this module
+
     spec: TrialSpec = config["spec"]
     spec.trial_dir.mkdir(parents=True, exist_ok=True)
     _send_output_to(spec.trial_dir / LOG_FILE)

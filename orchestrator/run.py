@@ -22,6 +22,7 @@ from orchestrator.preflight import (
 )
 from orchestrator.progress import ProgressView
 from orchestrator.provenance import write_provenance
+from orchestrator.ray_environment import prepare_environment
 from orchestrator.run_store import RunData, RunDocument, RunStore
 from orchestrator.show import print_outcome, print_plan
 from trainers.architectures import check_image_size
@@ -115,7 +116,8 @@ def _document(request: RunRequest, shards: Path, manifest: Manifest) -> RunDocum
             fingerprint=manifest.fingerprint,
             image_size=manifest.image_size,
             encoding=manifest.encoding,
-            classes=manifest.classes,
+            classes={str(split): counts for split, counts in manifest.classes.items()},
+            source=manifest.source,
         ),
     )
 
@@ -144,6 +146,7 @@ def _specs(config: RunConfig, store: RunStore, shards: Path, names: list[str]) -
 
 
 def _train(request: RunRequest, store: RunStore, specs: list[TrialSpec], console: Console) -> None:
+    prepare_environment()
     # Ray takes seconds to import: a run with nothing to do never needs it.
     from orchestrator.ray_run import cluster_totals, ray_session, run_trials
 

@@ -40,6 +40,7 @@ class RunData(BaseModel):
     image_size: int
     encoding: str
     classes: dict[str, dict[str, int]]
+    source: str = ""
 
 
 class RunDocument(BaseModel):

@@ -7,7 +7,9 @@ aliases in any case.
 
 import csv
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 from datasets.errors import DataError
 from datasets.labels import UnknownLabelError, is_excluded, parse_label
@@ -38,13 +40,12 @@ class CsvFolder:
         root = (path if path.is_dir() else path.parent).resolve()
         encoding = _encoding(file)
         with file.open(encoding=encoding, newline="", errors="replace") as stream:
-            lines = _lines(csv.reader(stream))
+            lines = _lines(stream)
             header = next(lines, None)
             if header is None or isinstance(header[1], str):
                 raise DataError(f"{file} has no header line with the names of its columns")
             image_at, label_at = _columns(file, header[1], options)
-            folders = _image_folders(file.parent, root)
-            seen: dict[str, int] = {}
+            finder = _Finder(root, _image_folders(file.parent, root))
             for number, fields in lines:
                 origin = Origin(file.name, number)
                 if isinstance(fields, str):
@@ -52,40 +53,42 @@ class CsvFolder:
                 elif len(fields) <= max(image_at, label_at):
                     yield Rejected(origin, f"the line has {len(fields)} column(s) only")
                 else:
-                    yield _row(origin, fields[image_at], fields[label_at], root, folders, seen)
+                    yield finder.row(origin, fields[image_at], fields[label_at])
 
 
-def _row(
-    origin: Origin,
-    image: str,
-    label: str,
-    root: Path,
-    folders: Sequence[Path],
-    seen: dict[str, int],
-) -> AnyRow:
-    try:
-        name = relative_name(image)
-        code = parse_label(label)
-        if is_excluded(code):
-            return Excluded(origin, code)
-        path = find_inside(root, folders, name)
-    except (PathRejectedError, UnknownLabelError) as error:
-        reason = str(error)
-        if isinstance(error, UnknownLabelError):
-            reason = f"unknown label {clean_text(label)[:60]!r}"
-        return Rejected(Origin(clean_text(image)[:300] or origin.file, origin.row), reason)
-    image_id = clean_text(name)
-    row = origin.row or 0
-    first = seen.setdefault(image_id, row)
-    if first != row:
-        return Rejected(Origin(image_id, row), f"line {first} names this image already")
-    return SourceRow(image_id, code, None, path, Origin(image_id, row))
+@dataclass(frozen=True)
+class _Finder:
+    """Turns the fields of a line into a row; remembers which images were named already."""
+
+    root: Path
+    folders: Sequence[Path]
+    seen: dict[str, int] = field(default_factory=dict)
+
+    def row(self, origin: Origin, image: str, label: str) -> AnyRow:
+        named = Origin(clean_text(image)[:300] or origin.file, origin.row)
+        try:
+            name = relative_name(image)
+            code = parse_label(label)
+            if is_excluded(code):
+                return Excluded(named, code)
+            path = find_inside(self.root, self.folders, name)
+        except PathRejectedError as error:
+            return Rejected(named, str(error))
+        except UnknownLabelError:
+            return Rejected(named, f"unknown label {clean_text(label)[:60]!r}")
+        image_id, number = clean_text(name), origin.row or 0
+        first = self.seen.setdefault(image_id, number)
+        if first != number:
+            return Rejected(named, f"line {first} names this image already")
+        return SourceRow(image_id, code, None, path, named)
 
 
-def _lines(reader: "csv._reader") -> Iterator[tuple[int, list[str] | str]]:
-    """Yield (line number, fields) of every line that is not blank; text in place of the fields
-    says why a line can't be read.
+def _lines(stream: TextIO) -> Iterator[tuple[int, list[str] | str]]:
+    """Yield (line number, fields) of every line that is not blank.
+
+    Text in place of the fields says why a line can't be read.
     """
+    reader = csv.reader(stream)
     while True:
         try:
             fields = next(reader)

@@ -1,0 +1,22 @@
+"""Environment that Ray reads when it is imported: set it before."""
+
+import os
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_V2_ENABLED": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    # Ctrl-C is ours: Tune's handler would end the run as if it were done.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Our files hold the figures; Tune's CSV, JSON and TensorBoard copies would only cost time.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Each trial has two actors that hold no CPU, and Ray warns of so many processes on few cores.
+    # The terminal is kept for progress.
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "PYTHON worker processes have been started on node",
+}
+
+
+def prepare_environment() -> None:
+    """Set what is not set by the user."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)

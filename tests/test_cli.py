@@ -1,0 +1,217 @@
+"""What a user meets at the terminal when a request is wrong: exit code 2, one message, no start."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from datasets.prepare import synth
+from orchestrator import run
+from orchestrator.cli import app
+from orchestrator.run_store import RunStore
+from trainers.architectures import ARCHITECTURES
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "drawn"
+    synth(path, train=16, validation=8, size=96, seed=0)
+    return path
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch):
+    """Runs a command that must exit with 2 before any trial starts; returns what it printed."""
+
+    def no_start(*_: object) -> None:
+        raise AssertionError("training was started")
+
+    monkeypatch.setattr(run, "_train", no_start)
+
+    def invoke(*words: object) -> str:
+        done = CliRunner().invoke(app, [str(word) for word in words])
+        assert done.exit_code == 2, done.output
+        assert "Traceback" not in done.output
+        return " ".join(done.output.split())
+
+    return invoke
+
+
+def test_unknown_names_are_told_with_the_valid_ones(refused, tmp_path: Path):
+    here = ("--run-dir", tmp_path / "run")
+    assert "'resnet51'; valid: resnet50" in refused("run-all", "--only", "resnet51", *here)
+    assert "'modern'; valid: paper, demo" in refused("run-all", "--preset", "modern", *here)
+    message = refused("run-all", "--set", "recipe.epoch=3", *here)
+    assert "'recipe.epoch' (did you mean epochs?)" in message
+    assert "--seeds 'a'" in refused("run-all", "--seeds", "a", *here)
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_data_says_how_to_make_some(refused, tmp_path: Path):
+    message = refused("run-all", "--data", tmp_path / "none", "--run-dir", tmp_path / "run")
+    assert str(tmp_path / "none") in message
+    assert "data prepare" in message
+    (tmp_path / "empty").mkdir()
+    message = refused("run-all", "--data", tmp_path / "empty", "--run-dir", tmp_path / "run")
+    assert "manifest.json" in message
+
+
+def test_a_flipped_byte_in_a_shard_is_named(refused, tmp_path: Path):
+    synth(tmp_path / "data", train=16, validation=8, size=96, seed=0)
+    shard = next((tmp_path / "data" / "train").glob("*.arrow"))
+    damaged = bytearray(shard.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    shard.write_bytes(damaged)
+    words = ("--preset", "demo", "--data", tmp_path / "data", "--run-dir", tmp_path / "run")
+    message = refused("run-all", *words)
+    assert f"train/{shard.name}: sha256" in message
+    assert f"train/{shard.name}" in refused("data", "verify", tmp_path / "data")
+
+
+def test_an_image_size_that_does_not_fit_is_refused(refused, shards: Path, tmp_path: Path):
+    words = ("run-all", "--preset", "demo", "--data", shards, "--run-dir", tmp_path / "run")
+    assert "inceptionv3 needs 75" in refused(*words, "--set", "recipe.image_size=64")
+    message = refused(*words, "--set", "recipe.image_size=128")
+    assert "96 pixels" in message
+    assert "128" in message
+
+
+def test_a_run_directory_of_another_config_is_refused_with_both_values(
+    refused, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    words = ["run-all", "--preset", "demo", "--data", str(shards), "--run-dir", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "_train", lambda *_: None)
+        CliRunner().invoke(app, words)
+    written = (tmp_path / "run.yaml").read_bytes()
+    message = refused(*words, "--set", "recipe.epochs=77")
+    epochs = RunStore(tmp_path).read().config["recipe"]["epochs"]
+    assert f"recipe.epochs: {epochs} there, 77 asked for" in message
+    assert (tmp_path / "run.yaml").read_bytes() == written
+
+
+def test_a_run_directory_on_other_data_is_refused(
+    refused, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    synth(tmp_path / "other", train=16, validation=8, size=96, seed=1)
+    words = ["run-all", "--preset", "demo", "--run-dir", str(tmp_path / "run"), "--data"]
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "_train", lambda *_: None)
+        CliRunner().invoke(app, [*words, str(shards)])
+    assert "fingerprint" in refused(*words, tmp_path / "other")
+
+
+def test_a_second_driver_is_refused_and_told_of_the_first(refused, shards: Path, tmp_path: Path):
+    from orchestrator.preflight import run_lock
+
+    tmp_path.mkdir(exist_ok=True)
+    with run_lock(tmp_path):
+        message = refused("run-all", "--preset", "demo", "--data", shards, "--run-dir", tmp_path)
+    assert f"process {os.getpid()}" in message
+
+
+def test_a_place_without_permission_is_named(refused, shards: Path, tmp_path: Path):
+    (tmp_path / "file").write_text("in the way")
+    place = tmp_path / "file" / "run"
+    message = refused("run-all", "--preset", "demo", "--data", shards, "--run-dir", place)
+    assert str(place) in message
+    assert "can't be written" in message
+
+
+def test_weights_that_are_missing_or_do_not_fit_are_named(refused, shards: Path, tmp_path: Path):
+    (tmp_path / "weights").mkdir()
+    words = (
+        *("run-all", "--preset", "demo", "--data", shards, "--run-dir", tmp_path / "run"),
+        *("--only", "mobilenet", "--set", f"recipe.weights={tmp_path / 'weights'}"),
+    )
+    assert "no weights of mobilenet" in refused(*words)
+    (tmp_path / "weights" / "mobilenet.weights.h5").write_bytes(b"junk")
+    assert "mobilenet.weights.h5 don't fit mobilenet" in refused(*words)
+
+
+def test_more_than_the_machine_has_is_refused_with_the_numbers(refused, tmp_path: Path):
+    message = refused(
+        *("run-all", "--dry-run", "--run-dir", tmp_path / "run"),
+        *("--set", "resources.cpus_per_trial=4096"),
+    )
+    assert "4096 CPUs" in message
+
+
+def test_an_unreadable_image_and_an_unknown_expression_are_listed(refused, tmp_path: Path):
+    source = tmp_path / "faces"
+    source.mkdir()
+    rows = ["image,label"]
+    for place in range(40):
+        name = f"{place}.png"
+        Image.fromarray(np.full((40, 40, 3), place, np.uint8)).save(source / name)
+        rows.append(f"{name},{['happy', 'SAD'][place % 2]}")
+    (source / "bad.png").write_bytes(b"no image")
+    rows += ["bad.png,happy", "0.png,gleeful"]
+    (source / "labels.csv").write_text("\n".join(rows) + "\n")
+    message = refused("data", "prepare", source, tmp_path / "shards", "--size", 40)
+    assert "bad.png" in message
+    assert "gleeful" in message
+    done = CliRunner().invoke(
+        app,
+        [
+            *("data", "prepare", str(source), str(tmp_path / "shards")),
+            *("--size", "40", "--max-rejected", "0.1"),
+        ],
+    )
+    assert done.exit_code == 0, done.output
+    listed = (tmp_path / "shards" / "rejected.csv").read_text()
+    assert "bad.png" in listed
+    assert "gleeful" in listed
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path):
+    words = ["run-all", "--dry-run", "--preset", "demo", "--run-dir", str(tmp_path / "run")]
+    done = CliRunner().invoke(app, [*words, "--set", "estimate.price_per_hour=1.5"])
+    assert done.exit_code == 0, done.output
+    places = [done.output.index(f"{name}-s0") for name in ("resnet152", "resnet50", "mobilenet")]
+    assert places == sorted(places)
+    assert "USD" in done.output
+    assert all(f"{name}-s0" in done.output for name in ARCHITECTURES)
+    assert not (tmp_path / "run").exists()
+
+
+def test_report_and_status_of_no_run_say_so(refused, tmp_path: Path):
+    assert "run.yaml" in refused("status", tmp_path)
+    assert str(tmp_path) in refused("report", tmp_path)
+
+
+@pytest.mark.slow
+def test_models_json_counts_the_papers_table_2():
+    done = CliRunner().invoke(app, ["models", "--json"])
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.stdout)
+    assert {row["id"]: row["parameters"] for row in rows} == {
+        row.id: row.parameters_1000 for row in ARCHITECTURES.values()
+    }
+
+
+def test_the_list_of_commands_and_options_changes_on_purpose_only():
+    import typer.main
+
+    group = typer.main.get_command(app)
+    options = {
+        name: sorted(option for parameter in command.params for option in parameter.opts)
+        for name, command in group.commands.items()
+        if not hasattr(command, "commands")
+    }
+    assert options == {
+        "run-all": sorted(
+            [
+                *("--config", "--preset", "--data", "--run-dir", "--only", "--seeds"),
+                *("--set", "--address", "--dry-run"),
+            ]
+        ),
+        "report": ["run"],
+        "status": ["run"],
+        "models": ["--json"],
+    }
+    assert sorted(group.commands["data"].commands) == ["prepare", "synth", "verify"]

@@ -1,0 +1,134 @@
+"""The core promise: a trial killed in mid-epoch ends with the bytes of an undisturbed one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datasets.prepare import synth
+from trainers.books import Books
+from trainers.checkpoint import Position
+from trainers.result import RESULT_FILE, TrialFailure, TrialResult, TrialState, read_record
+
+SCRIPT = Path(__file__).parent / "trial_process.py"
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "drawn"
+    synth(path, train=84, validation=24, size=32, seed=0)  # 11 steps an epoch, the last of 4
+    return path
+
+
+def start(architecture: str, shards: Path, folder: Path) -> subprocess.Popen[bytes]:
+    folder.mkdir(exist_ok=True)
+    with (folder / "log.txt").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, str(SCRIPT), architecture, str(shards), str(folder)],
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
+            stdout=log,
+            stderr=log,
+        )
+
+
+def finish(architecture: str, shards: Path, folder: Path) -> TrialResult:
+    code = start(architecture, shards, folder).wait(timeout=600)
+    assert code == 0, (folder / "log.txt").read_text()
+    result = read_record(folder / "trial" / RESULT_FILE, TrialResult)
+    assert result is not None
+    return result
+
+
+def kill_at(position: Position, architecture: str, shards: Path, folder: Path) -> Position:
+    """Start the trial and kill it, not to be caught, once it has passed a step."""
+    process = start(architecture, shards, folder)
+    deadline = time.monotonic() + 600
+    (folder / "trial").mkdir(exist_ok=True)
+    books = Books(folder / "trial")
+    while books.reached() < position:
+        assert process.poll() is None, (folder / "log.txt").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    reached = books.reached()
+    books.close()
+    return reached
+
+
+def weights(folder: Path) -> list[np.ndarray]:
+    import keras
+
+    return keras.models.load_model(folder / "trial" / "model.keras").get_weights()
+
+
+def assert_same_bytes(one: Path, other: Path) -> None:
+    for name in ("history.csv", "predictions.parquet"):
+        assert (one / "trial" / name).read_bytes() == (other / "trial" / name).read_bytes(), name
+    for left, right in zip(weights(one), weights(other), strict=True):
+        assert left.tobytes() == right.tobytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["mobilenetv2", "densenet121"])
+def test_killed_in_mid_epoch_twice_and_resumed_it_ends_with_the_same_bytes(
+    architecture: str, shards: Path, tmp_path: Path
+):
+    undisturbed = finish(architecture, shards, tmp_path / "undisturbed")
+    disturbed = tmp_path / "disturbed"
+    first = kill_at(Position(0, 5), architecture, shards, disturbed)
+    second = kill_at(Position(1, 7), architecture, shards, disturbed)
+    result = finish(architecture, shards, disturbed)
+    assert_same_bytes(tmp_path / "undisturbed", disturbed)
+    assert result.accuracy == undisturbed.accuracy
+    assert result.loss == undisturbed.loss
+    assert undisturbed.restarts == 0
+    assert result.restarts == 2
+    # Checkpoints are at each third step: what came after the last one was done twice.
+    assert result.steps_repeated == sum(
+        reached.step % 3 if 0 < reached.step < 11 else 0 for reached in (first, second)
+    )
+    assert result.notes == []
+    assert not list((disturbed / "trial" / "checkpoints").glob("*.npz"))
+
+
+@pytest.mark.slow
+def test_a_resume_under_other_conditions_says_so_in_the_result(shards: Path, tmp_path: Path):
+    kill_at(Position(0, 4), "mobilenet", shards, tmp_path / "run")
+    script = SCRIPT.read_text().replace("threads=1", "threads=2")
+    changed = tmp_path / "changed.py"
+    changed.write_text(script)
+    subprocess.run(
+        [sys.executable, str(changed), "mobilenet", str(shards), str(tmp_path / "run")],
+        check=True,
+        capture_output=True,
+    )
+    result = read_record(tmp_path / "run" / "trial" / RESULT_FILE, TrialResult)
+    assert result is not None
+    assert len(result.notes) == 1
+    assert "threads 1, now 2" in result.notes[0]
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_ends_as_diverged_with_its_step(shards: Path, tmp_path: Path):
+    wild = tmp_path / "wild.py"
+    wild.write_text(
+        SCRIPT.read_text().replace("image_size=32,", "image_size=32, learning_rate=1e30,")
+    )
+    done = subprocess.run(
+        [sys.executable, str(wild), "mobilenet", str(shards), str(tmp_path / "run")],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    failure = read_record(tmp_path / "run" / "trial" / "failure.json", TrialFailure)
+    assert failure is not None
+    assert failure.state is TrialState.DIVERGED
+    assert failure.epoch == 1
+    assert failure.step
+    assert "learning_rate" in failure.reason

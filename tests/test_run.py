@@ -1,0 +1,211 @@
+"""`run-all` as a user runs it: through Ray, in a process of its own, killed and continued."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from trainers.books import Books
+from trainers.checkpoint import Position
+from trainers.result import PROGRESS_FILE, RESULT_FILE, TrialProgress, TrialResult, read_record
+
+pytestmark = pytest.mark.slow
+
+TRIALS = ("mobilenet-s0", "mobilenetv2-s0")
+SETTINGS = (
+    "recipe.image_size=32",
+    "recipe.batch_size=8",
+    "recipe.epochs=2",
+    "recipe.checkpoint_steps=2",
+    "data.drawn.train=96",
+    "data.drawn.validation=24",
+    "data.drawn.size=32",
+    "resources.max_concurrent=1",
+)
+
+
+def command(run_dir: Path, *more: str) -> list[str]:
+    words = [sys.executable, "-m", "orchestrator", "run-all", "--preset", "demo"]
+    words += ["--only", "mobilenet,mobilenetv2", "--run-dir", str(run_dir)]
+    for setting in SETTINGS:
+        words += ["--set", setting]
+    return [*words, *more]
+
+
+def start(run_dir: Path, *more: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command(run_dir, *more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(run_dir: Path, *more: str, code: int = 0) -> str:
+    done = subprocess.run(
+        command(run_dir, *more), capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout
+
+
+def files(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Every file's bytes and time of change, but for the lock's."""
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".lock")
+    }
+
+
+def result_of(run_dir: Path, trial: str) -> TrialResult:
+    result = read_record(run_dir / "trials" / trial / RESULT_FILE, TrialResult)
+    assert result is not None
+    return result
+
+
+def assert_same_outcome(one: Path, other: Path) -> None:
+    for trial in TRIALS:
+        for name in ("history.csv", "predictions.parquet"):
+            paths = [run / "trials" / trial / name for run in (one, other)]
+            assert paths[0].read_bytes() == paths[1].read_bytes(), f"{trial} {name}"
+
+
+def wait_until(condition, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert process.poll() is None, process.stdout and process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def reached(run_dir: Path, trial: str) -> Position:
+    folder = run_dir / "trials" / trial
+    if not (folder / "position").is_file():
+        return Position()
+    books = Books(folder)
+    try:
+        return books.reached()
+    finally:
+        books.close()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run_dir = tmp_path_factory.mktemp("run") / "undisturbed"
+    finish(run_dir)
+    return run_dir
+
+
+def test_a_run_leaves_the_contracts_files(undisturbed: Path):
+    for trial in TRIALS:
+        folder = undisturbed / "trials" / trial
+        assert result_of(undisturbed, trial).accuracy >= 0
+        for name in ("history.csv", "predictions.parquet", "model.keras", "log.txt"):
+            assert (folder / name).stat().st_size > 0
+        assert list((folder / "tensorboard").glob("events*"))
+        assert not list((folder / "checkpoints").glob("*"))
+    with (undisturbed / "report" / "results.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["status"] for row in rows] == ["finished", "finished"]
+    assert (undisturbed / "report" / "index.html").stat().st_size > 10_000
+    provenance = json.loads((undisturbed / "provenance.json").read_text())
+    assert provenance["versions"]["ray"].startswith("2.60")
+    assert not (undisturbed / ".ray").exists()
+
+
+def test_the_same_command_again_trains_nothing_and_changes_no_file(undisturbed: Path):
+    before = files(undisturbed)
+    begin = time.monotonic()
+    output = finish(undisturbed)
+    assert time.monotonic() - begin < 20
+    assert "starting Ray" not in output
+    assert files(undisturbed) == before
+
+
+def test_output_without_a_terminal_is_plain_lines(tmp_path: Path, undisturbed: Path):
+    output = finish(undisturbed)
+    assert "\x1b" not in output
+    assert "raylet" not in output
+    assert f"report: {undisturbed / 'report' / 'index.html'}" in output
+
+
+def test_a_killed_driver_is_continued_and_the_finished_keep_their_bytes(
+    undisturbed: Path, tmp_path: Path
+):
+    run_dir = tmp_path / "run"
+    driver = start(run_dir)
+    # The plan's order, one at a time: the first is finished, the second is in mid-epoch.
+    order = _plan(undisturbed)
+    wait_until(lambda: reached(run_dir, order[1]) >= Position(0, 5), driver)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    finished = files(run_dir / "trials" / order[0])
+    assert RESULT_FILE in finished
+    _wait_for_ray_to_end(run_dir, order[1])
+    finish(run_dir)
+    assert files(run_dir / "trials" / order[0]) == finished
+    assert_same_outcome(undisturbed, run_dir)
+    assert result_of(run_dir, order[1]).restarts >= 1
+
+
+def _plan(run_dir: Path) -> list[str]:
+    return yaml.safe_load((run_dir / "run.yaml").read_text())["trials"]
+
+
+def _wait_for_ray_to_end(run_dir: Path, trial: str) -> None:
+    """A killed driver takes its Ray with it: the worker must be gone, or it would write on."""
+    progress = read_record(run_dir / "trials" / trial / PROGRESS_FILE, TrialProgress)
+    assert progress is not None
+    deadline = time.monotonic() + 30
+    while _alive(progress.pid):
+        assert time.monotonic() < deadline, "the worker outlived its driver"
+        time.sleep(0.1)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_killed_worker_is_started_again_and_loses_nothing(undisturbed: Path, tmp_path: Path):
+    run_dir = tmp_path / "run"
+    driver = start(run_dir)
+    trial = TRIALS[1]
+    wait_until(lambda: reached(run_dir, trial) >= Position(0, 5), driver)
+    progress = read_record(run_dir / "trials" / trial / PROGRESS_FILE, TrialProgress)
+    assert progress is not None
+    os.kill(progress.pid, signal.SIGKILL)
+    output, _ = driver.communicate(timeout=600)
+    assert driver.returncode == 0, output
+    assert_same_outcome(undisturbed, run_dir)
+    assert result_of(run_dir, trial).restarts == 1
+
+
+def test_ctrl_c_exits_130_and_the_same_command_continues(undisturbed: Path, tmp_path: Path):
+    run_dir = tmp_path / "run"
+    driver = start(run_dir)
+    wait_until(lambda: reached(run_dir, TRIALS[1]) >= Position(0, 3), driver)
+    driver.send_signal(signal.SIGINT)
+    output, _ = driver.communicate(timeout=120)
+    assert driver.returncode == 130, output
+    assert "continue" in output
+    finish(run_dir)
+    assert_same_outcome(undisturbed, run_dir)
+
+
+def test_a_trial_that_diverges_keeps_its_row_and_the_exit_code_says_so(tmp_path: Path):
+    run_dir = tmp_path / "run"
+    finish(run_dir, "--only", "mobilenet", "--set", "recipe.learning_rate=1e30", code=1)
+    with (run_dir / "report" / "results.csv").open() as stream:
+        (row,) = csv.DictReader(stream)
+    assert row["status"] == "diverged"
+    assert row["accuracy"] == ""
+    assert "learning_rate" in row["reason"]
