@@ -4,8 +4,6 @@ Nothing is drawn one number after another from hidden state: where a run stands 
 says which images come next.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
@@ -22,8 +20,8 @@ def epoch_order(seed: int, epoch: int, size: int) -> npt.NDArray[np.int64]:
     return keyed_permutation((seed, epoch), size)
 
 
-def keyed_permutation(key: Sequence[int], size: int) -> npt.NDArray[np.int64]:
-    """Return the permutation of `size` rows that `key` names: int64 [size].
+def keyed_permutation(key: tuple[int, int], size: int) -> npt.NDArray[np.int64]:
+    """Return the permutation of `size` rows that the pair `key` names: int64 [size].
 
     Sorting the raw output of PCG64 keeps the order the same in every NumPy: NumPy promises stable
     streams for bit generators and seed sequences, not for `Generator.permutation` (NEP 19).

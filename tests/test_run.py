@@ -209,3 +209,32 @@ def test_a_trial_that_diverges_keeps_its_row_and_the_exit_code_says_so(tmp_path:
     assert row["status"] == "diverged"
     assert row["accuracy"] == ""
     assert "learning_rate" in row["reason"]
+
+
+def test_plain_keras_predicts_what_the_run_wrote(undisturbed: Path, tmp_path: Path):
+    """The saved model takes raw images and needs none of our packages."""
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    from datasets.cache import stage
+
+    trial = undisturbed / "trials" / TRIALS[0]
+    split = stage(undisturbed / "data", tmp_path / "cache", 32).split("validation")
+    stored = pq.read_table(trial / "predictions.parquet")
+    assert stored["image_id"].to_pylist() == list(split.image_ids)
+    np.savez(
+        tmp_path / "validation.npz",
+        images=split.gather(np.arange(len(split))),
+        probabilities=np.array(stored["probabilities"].to_pylist(), np.float32),
+        predicted=stored["predicted"].to_numpy(),
+    )
+    script = (
+        "import sys, keras, numpy as np\n"
+        "stored = np.load('validation.npz')\n"
+        f"found = keras.models.load_model({str(trial / 'model.keras')!r})"
+        ".predict(stored['images'], verbose=0)\n"
+        "assert not {'trainers', 'datasets', 'orchestrator'} & set(sys.modules)\n"
+        "np.testing.assert_allclose(found, stored['probabilities'], atol=1e-5)\n"
+        "assert (found.argmax(axis=1) == stored['predicted']).all()\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
