@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from datasets.cache import stage
-from datasets.prepare import synth
 from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from datasets.cache import stage
 from datasets.errors import ConfigError
 from datasets.manifest import Manifest, read_manifest, verify_shards
+from datasets.prepare import synth
 from orchestrator.config import RunConfig
 from orchestrator.run_store import RunDocument, RunStore, split_trial_name
 from trainers.architectures import architecture

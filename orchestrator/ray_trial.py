@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import ray.train
-from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
-from ray.tune.integration.ray_train import TuneReportCallback
 
+from datasets.errors import FerOrchError
 from orchestrator.plan import Resources
 from trainers.context import LocalContext
 from trainers.result import LOG_FILE
@@ -34,13 +33,20 @@ class RayContext(LocalContext):
 
 
 def work(config: dict[str, Any]) -> None:
-    """What the Train worker runs. Its output goes to the trial's log, not to the terminal."""
+    """What the Train worker runs. Its output goes to the trial's log, not to the terminal.
+
+    An error of ours (diverged, damaged data, another trial's checkpoint) would come again: it is in
+    `failure.json` by now, and returning keeps Train from starting the trial anew.
+    """
     from trainers.trial import run_trial  # heavy, and Ray's other processes import this module
 
     spec: TrialSpec = config["spec"]
     spec.trial_dir.mkdir(parents=True, exist_ok=True)
     _send_output_to(spec.trial_dir / LOG_FILE)
-    run_trial(spec, RayContext(spec.trial_dir))
+    try:
+        run_trial(spec, RayContext(spec.trial_dir))
+    except FerOrchError:
+        logging.getLogger(__name__).exception("the trial can't go on")
 
 
 def _send_output_to(path: Path) -> None:
@@ -66,6 +72,10 @@ class TrainRun:
 
     def fit(self, spec: TrialSpec) -> None:
         """Run the trial in one Train worker; raises what ended the run when it failed."""
+        # Heavy, and the worker, which imports this module too, needs neither.
+        from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+        from ray.tune.integration.ray_train import TuneReportCallback
+
         gpus = self.resources.gpus
         DataParallelTrainer(
             work,

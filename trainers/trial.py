@@ -6,9 +6,8 @@ import traceback
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from datasets.cache import StagedData, stage
-
 from datasets.batches import EvaluationBatches, TrainBatches
+from datasets.cache import StagedData, stage
 from trainers import backend
 from trainers.architectures import architecture
 from trainers.books import Books

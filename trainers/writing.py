@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-
 from datasets.files import write_atomically, write_text
 from trainers.books import Books
 from trainers.checkpoint import Clock, HistoryRow, Machine
