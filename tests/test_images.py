@@ -73,6 +73,8 @@ def test_exif_orientation_is_applied_once() -> None:
     assert np.abs(decode_rgb(data).astype(int) - upright).mean() < 3
     stored = store_image(data, 16, "jpeg")
     assert np.abs(decode_rgb(stored).astype(int) - upright).mean() < 3
+    # Upright for readers, too, that do not look at EXIF.
+    assert 0x0112 not in Image.open(io.BytesIO(stored)).getexif()
 
 
 def test_a_single_pixel_is_an_image() -> None:
