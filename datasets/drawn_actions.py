@@ -133,13 +133,13 @@ def draw_actions(expression: int, dice: Dice) -> Actions:
     """Draw how this face shows ``expression`` (code 0 to 7).
 
     Takes the same count of numbers from ``dice`` for every expression. Most faces show theirs
-    clearly: the intensity is 0.6 to 1, and each action then varies by up to a fifth on its own.
+    clearly: the intensity is 0.8 to 1.1, and each action then varies by up to a tenth on its own.
     """
     recipe = dice.pick(RECIPES[expression])
-    intensity = 0.6 + 0.4 * dice.unit() ** 0.7
+    intensity = 0.8 + 0.3 * dice.unit()
     side = -1 if dice.chance(0.5) else 1
     strengths = {
-        name: min(1.15, getattr(recipe, name) * intensity * dice.between(0.8, 1.2))
+        name: min(1.15, getattr(recipe, name) * intensity * dice.between(0.9, 1.1))
         for name in _STRENGTHS
     }
     return replace(recipe, side=side, **strengths)

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class Recipe(BaseModel):
@@ -47,6 +48,14 @@ class Recipe(BaseModel):
 
     evaluation_batch_size: int = Field(default=64, ge=1)
     """Images a step when evaluating."""
+
+    @field_validator("weights")
+    @classmethod
+    def _absolute_directory(cls, weights: str) -> str:
+        """A worker's working directory is not the user's: keep a directory's full path."""
+        if weights in ("imagenet", "none"):
+            return weights
+        return str(Path(weights).expanduser().absolute())
 
 
 RECIPES: dict[str, Recipe] = {
