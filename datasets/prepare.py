@@ -38,7 +38,7 @@ from datasets.sources import (
     SourceRow,
     choose_layout,
 )
-from datasets.sources.drawn import DrawnFaces
+from datasets.sources.drawn import DRAWN_SOURCE, DrawnFaces
 from datasets.splits import validation_rows
 
 Progress = Callable[[int, int], None]
@@ -111,7 +111,7 @@ def synth(
     faces = DrawnFaces(train, validation, size, seed)
     plan = _Plan(rows_per_shard=rows_per_shard, seed=seed)
     request: dict[str, RequestValue] = {
-        "source": "drawn faces",
+        "source": DRAWN_SOURCE,
         "train": train,
         "validation": validation,
     }

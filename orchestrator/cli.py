@@ -1,11 +1,12 @@
 """The command line: thin commands over callable functions, and the one place that catches errors.
 
 Exit codes: 0 done; 1 finished, but some trial failed; 2 the request is wrong and nothing was
-started; 130 interrupted, the same command continues.
+started; 130 interrupted, the same command continues; 70 an unexpected error, with its traceback.
 """
 
 import json
 import signal
+import traceback
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from orchestrator.data_cli import data_app
 
 _WRONG_REQUEST = 2
 _INTERRUPTED = 130
+_UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h: 1 would say that a report was written
 
 
 class _Commands(TyperGroup):
@@ -34,6 +36,12 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt as error:
             _complain("interrupted; the same command continues where it stopped")
             raise typer.Exit(_INTERRUPTED) from error
+        except Exception as error:
+            if isinstance(error, (typer.Exit, typer.Abort)) or hasattr(error, "exit_code"):
+                raise
+            traceback.print_exc()
+            _complain("unexpected error, probably a fault of fer-orch; a run can be continued")
+            raise typer.Exit(_UNEXPECTED) from error
 
 
 def _complain(text: str) -> None:

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from datasets.errors import ConfigError
 from trainers.architectures import ARCHITECTURES, architecture
@@ -28,8 +35,8 @@ class DrawnData(_Section):
     validation: int = Field(default=160, ge=8)
     """Validation images, balanced."""
 
-    size: int = Field(default=80, ge=32)
-    """Side, pixels."""
+    size: int | None = Field(default=None, ge=32)
+    """Side, pixels; null: the recipe's image size."""
 
     seed: int = Field(default=0, ge=0)
     """Other seeds draw other faces."""
@@ -73,6 +80,13 @@ class ResourceSection(_Section):
     max_failures: int = Field(default=2, ge=0)
     """Times that a trial is started again after a crash before it counts as failed."""
 
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _whole_above_one(cls, gpus: float | None) -> float | None:
+        if gpus is not None and gpus > 1 and gpus != int(gpus):
+            raise ConfigError(f"resources.gpus_per_trial {gpus:g}: above 1 only whole GPUs")
+        return gpus
+
 
 class EstimateSection(_Section):
     """Assumptions behind the hours and cost that `--dry-run` prints. They change no result."""
@@ -106,6 +120,16 @@ class RunConfig(_Section):
     recipe: Recipe = Recipe()
     resources: ResourceSection = ResourceSection()
     estimate: EstimateSection = EstimateSection()
+
+    @model_validator(mode="after")
+    def _drawn_large_enough(self) -> "RunConfig":
+        size = self.data.drawn.size
+        if self.data.shards is None and size is not None and size < self.recipe.image_size:
+            raise ConfigError(
+                f"data.drawn.size is {size}, smaller than recipe.image_size "
+                f"{self.recipe.image_size}; leave data.drawn.size out or raise it"
+            )
+        return self
 
     @field_validator("architectures")
     @classmethod

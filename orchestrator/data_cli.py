@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from datasets.labels import EXPRESSIONS
 from datasets.manifest import Encoding, Manifest, ShardFormat
@@ -19,7 +20,7 @@ _Size = Annotated[int, typer.Option(help="Side of the square images, pixels.")]
 
 
 def _print_manifest(manifest: Manifest, dest: Path, console: Console) -> None:
-    table = Table(title=f"{dest}", title_justify="left")
+    table = Table(title=Text(str(dest)), title_justify="left")
     table.add_column("expression")
     for split in manifest.classes:
         table.add_column(split, justify="right")
@@ -109,7 +110,7 @@ def prepare_command(
         )
     _print_manifest(manifest, dest, console)
     if manifest.rejected:
-        console.print(f"rejected rows are listed in {dest / 'rejected.csv'}", soft_wrap=True)
+        console.print(f"rejected rows: {dest / 'rejected.csv'}", markup=False, soft_wrap=True)
 
 
 @data_app.command("verify")

@@ -16,6 +16,22 @@ _TABLE_SIZE = 224
 
 
 @dataclass(frozen=True)
+class Node:
+    """What one machine has for trials."""
+
+    cpus: int
+    gpus: int
+
+    def places(self, cpus: int, gpus: float) -> int:
+        """Trials of so many CPUs and GPUs that fit at once; several share a GPU only whole."""
+        by_cpu = self.cpus // cpus
+        if not gpus:
+            return by_cpu
+        by_gpu = self.gpus * int(1 / gpus) if gpus < 1 else self.gpus // int(gpus)
+        return min(by_cpu, by_gpu)
+
+
+@dataclass(frozen=True)
 class Resources:
     """What one trial gets, and how many run at once."""
 

@@ -1,6 +1,7 @@
 """What `run-all` looks at before anything starts: data, weights, permissions, other drivers."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,13 +15,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from datasets.cache import stage
 from datasets.errors import ConfigError
-from datasets.manifest import Manifest, read_manifest, verify_shards
+from datasets.manifest import MANIFEST_NAME, Manifest, read_manifest, verify_shards
 from datasets.prepare import synth
+from datasets.sources.drawn import DRAWN_SOURCE
 from orchestrator.config import RunConfig
 from orchestrator.run_store import RunDocument, RunStore, split_trial_name
-from trainers.architectures import architecture
-from trainers.spec import TrialSpec
-from trainers.weights import find_weights
 
 _LOCK_FILE = ".lock"
 _DATA_DIR = "data"
@@ -60,6 +59,7 @@ def run_lock(run_dir: Path) -> Iterator[None]:
         owner.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
         yield
     finally:
+        owner.unlink(missing_ok=True)
         lock.release()
 
 
@@ -86,12 +86,14 @@ def open_data(config: RunConfig, store: RunStore, console: Console) -> tuple[Pat
     shards = data_dir(config, store)
     if config.data.shards is None:
         drawn = config.data.drawn
+        if store.read() is None:
+            _drop_earlier_drawing(shards)
         with bar("drawing faces", console) as advance:
             synth(
                 shards,
                 train=drawn.train,
                 validation=drawn.validation,
-                size=drawn.size,
+                size=drawn.size or config.recipe.image_size,
                 seed=drawn.seed,
                 progress=advance,
             )
@@ -106,6 +108,12 @@ def open_data(config: RunConfig, store: RunStore, console: Console) -> tuple[Pat
         if not manifest.rows(split):
             raise ConfigError(f"the shards in {shards} have no {split} images; prepare them again")
     return shards, manifest
+
+
+def _drop_earlier_drawing(shards: Path) -> None:
+    """Faces drawn for a request that then never became a run must not block the next one."""
+    if (shards / MANIFEST_NAME).is_file() and read_manifest(shards).source == DRAWN_SOURCE:
+        shutil.rmtree(shards)
 
 
 def check_fingerprint(store: RunStore, document: RunDocument) -> None:
@@ -133,8 +141,6 @@ def check_weights(config: RunConfig, trials: list[str]) -> None:
     if config.recipe.weights == "none":
         return
     names = sorted({split_trial_name(trial)[0] for trial in trials})
-    for name in names:
-        find_weights(architecture(name), config.recipe.weights)
     done = subprocess.run(
         [sys.executable, "-m", "trainers.check_weights", config.recipe.model_dump_json(), *names],
         env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"},
@@ -147,14 +153,14 @@ def check_weights(config: RunConfig, trials: list[str]) -> None:
         raise ConfigError(lines[-1] if lines else "checking the weights failed")
 
 
-def stage_here(spec: TrialSpec, console: Console) -> None:
+def stage_here(config: RunConfig, shards: Path, console: Console) -> None:
     """Decode the images into this machine's cache before the trials start, with progress."""
     with bar("staging images", console) as advance:
         stage(
-            spec.shards,
-            spec.cache_dir,
-            spec.recipe.image_size,
-            mode=spec.cache_mode,
+            shards,
+            config.data.cache_path,
+            config.recipe.image_size,
+            mode=config.data.cache_mode,
             progress=advance,
         )
 

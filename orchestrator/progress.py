@@ -9,6 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from orchestrator.run_store import RunStore, TrialRecord
 from trainers.result import TrialState
@@ -51,7 +52,8 @@ def trial_table(records: list[TrialRecord]) -> Table:
         table.add_column(header, justify="right", no_wrap=True)
     table.add_column("", overflow="ellipsis", no_wrap=True)
     for record in records:
-        table.add_row(*_cells(record), style=_STYLES[record.state])
+        cells = (Text(cell) for cell in _cells(record))  # a reason may hold [brackets]
+        table.add_row(*cells, style=_STYLES[record.state])
     return table
 
 

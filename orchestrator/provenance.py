@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.files import write_text
+from datasets.images import decoder_name
 from orchestrator.hardware import local_cpus, local_gpus
 from orchestrator.plan import Resources
 from trainers.backend import processor_name, versions
@@ -30,7 +31,7 @@ def write_provenance(path: Path, resources: Resources, address: str | None) -> N
         "gpus_per_trial": resources.gpus,
         "concurrent_trials": resources.concurrent,
         "git_commit": git_commit(),
-        "decoder": f"Pillow {version('pillow')}",
+        "decoder": decoder_name(),
     }
     write_text(path, json.dumps(record, indent=2) + "\n")
 

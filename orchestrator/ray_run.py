@@ -6,9 +6,11 @@ What is finished, and where the rest goes on, is read from the trials' files.
 
 import logging
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import ray
@@ -19,7 +21,7 @@ import orchestrator
 import trainers
 from datasets.errors import ConfigError
 from orchestrator.hardware import local_cpus, local_gpus
-from orchestrator.plan import Resources
+from orchestrator.plan import Node, Resources
 from orchestrator.ray_trial import TrainRun
 from trainers.backend import quiet_environment
 from trainers.result import RESULT_FILE, TrialResult, read_record
@@ -56,10 +58,16 @@ def ray_session(address: str | None) -> Iterator[None]:
         raise ConfigError(
             f"Ray at {address or 'this machine'} can't be reached: {error}"
         ) from error
+    # ray.init puts its own handler there, which ends the process as if the run were over.
+    signal.signal(signal.SIGTERM, _raise_interrupt)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _raise_interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _runtime_env() -> dict[str, Any]:
@@ -77,10 +85,10 @@ def _runtime_env() -> dict[str, Any]:
     }
 
 
-def cluster_totals() -> tuple[int, int]:
-    """CPUs and GPUs of the connected cluster."""
-    totals = ray.cluster_resources()
-    return int(totals.get("CPU", 0)), int(totals.get("GPU", 0))
+def cluster_nodes() -> list[Node]:
+    """CPUs and GPUs of each living node of the connected cluster."""
+    resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [Node(int(have.get("CPU", 0)), int(have.get("GPU", 0))) for have in resources]
 
 
 def run_trials(

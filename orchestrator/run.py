@@ -1,5 +1,6 @@
 """`run-all`: from a configuration to a report. Everything is checked before anything starts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from datasets.errors import ConfigError
 from datasets.manifest import Manifest
 from orchestrator.config import RunConfig, differences
 from orchestrator.hardware import local_cpus, local_gpus
-from orchestrator.plan import Plan, Resources, make_plan
+from orchestrator.plan import Node, Plan, Resources, make_plan
 from orchestrator.preflight import (
     check_fingerprint,
     check_shards,
@@ -50,8 +51,10 @@ def run_all(request: RunRequest, console: Console) -> int:
     check_image_size(config.architectures, config.recipe.image_size)
     _refuse_other_config(store, config)
     if request.dry_run:
-        print_plan(_local_plan(config, store), config, console)
+        print_plan(_plan(request, store), config, console)
         return 0
+    if request.address is None:
+        trial_resources(config, [local_node()])
     check_writable(request.run_dir)
     with run_lock(request.run_dir):
         shards, manifest = open_data(config, store, console)
@@ -61,8 +64,7 @@ def run_all(request: RunRequest, console: Console) -> int:
         if todo:
             check_weights(config, todo)
             check_shards(shards, manifest, console)
-            store.write(document)
-            _train(request, store, _specs(config, store, shards, todo), console)
+            _train(request, store, document, todo, console)
         return _finish(store, console)
 
 
@@ -78,29 +80,42 @@ def _refuse_other_config(store: RunStore, config: RunConfig) -> None:
         )
 
 
-def _local_plan(config: RunConfig, store: RunStore) -> Plan:
-    resources = trial_resources(config, local_cpus(), local_gpus())
-    return make_plan(config, planned_rows(config, store), resources)
+def local_node() -> Node:
+    """This machine."""
+    return Node(local_cpus(), local_gpus())
 
 
-def trial_resources(config: RunConfig, cpus: int, gpus: int) -> Resources:
-    """What each trial gets of `cpus` and `gpus`, and how many fit at once.
+def _plan(request: RunRequest, store: RunStore) -> Plan:
+    rows = planned_rows(request.config, store)
+    if request.address is None:
+        resources = trial_resources(request.config, [local_node()])
+    else:
+        prepare_environment()
+        from orchestrator.ray_run import cluster_nodes, ray_session
 
-    A trial that asks for more than there is raises `ConfigError` with the numbers.
+        with ray_session(request.address):
+            resources = trial_resources(request.config, cluster_nodes())
+    return make_plan(request.config, rows, resources)
+
+
+def trial_resources(config: RunConfig, nodes: Sequence[Node]) -> Resources:
+    """What each trial gets, and how many fit on the nodes at once.
+
+    A trial that asks for more than any node has raises `ConfigError` with the numbers.
     """
     asked = config.resources
-    per_trial_gpus = min(1.0, gpus) if asked.gpus_per_trial is None else asked.gpus_per_trial
-    if asked.cpus_per_trial > cpus or per_trial_gpus > gpus:
+    cpus = asked.cpus_per_trial
+    gpus = asked.gpus_per_trial
+    if gpus is None:
+        gpus = 1.0 if any(node.gpus for node in nodes) else 0.0
+    places = sum(node.places(cpus, gpus) for node in nodes)
+    if not places:
+        have = ", ".join(f"{node.cpus} CPUs and {node.gpus} GPUs" for node in nodes) or "no node"
         raise ConfigError(
-            f"a trial asks for {asked.cpus_per_trial} CPUs and {per_trial_gpus:g} GPUs, there are "
-            f"{cpus} and {gpus}; lower resources.cpus_per_trial or resources.gpus_per_trial"
+            f"a trial asks for {cpus} CPUs and {gpus:g} GPUs on one node, there are {have}; "
+            "lower resources.cpus_per_trial or resources.gpus_per_trial"
         )
-    places = cpus // asked.cpus_per_trial
-    if per_trial_gpus:
-        places = min(places, int(gpus / per_trial_gpus))
-    return Resources(
-        asked.cpus_per_trial, per_trial_gpus, min(places, asked.max_concurrent or places)
-    )
+    return Resources(cpus, gpus, min(places, asked.max_concurrent or places))
 
 
 def _document(request: RunRequest, shards: Path, manifest: Manifest) -> RunDocument:
@@ -108,7 +123,7 @@ def _document(request: RunRequest, shards: Path, manifest: Manifest) -> RunDocum
     rows: dict[str, int] = {str(split): manifest.rows(split) for split in manifest.classes}
     order = make_plan(config, rows, Resources(config.resources.cpus_per_trial, 0, 1))
     return RunDocument(
-        name=request.run_dir.name,
+        name=request.run_dir.resolve().name,
         trials=[trial.name for trial in order.trials],
         config=config.model_dump(mode="json"),
         data=RunData(
@@ -127,7 +142,9 @@ def _is_to_do(store: RunStore, name: str) -> bool:
     return store.trial(name).state not in (TrialState.FINISHED, TrialState.DIVERGED)
 
 
-def _specs(config: RunConfig, store: RunStore, shards: Path, names: list[str]) -> list[TrialSpec]:
+def _specs(
+    config: RunConfig, store: RunStore, document: RunDocument, names: list[str], gpus: float
+) -> list[TrialSpec]:
     records = [store.trial(name) for name in names]
     return [
         TrialSpec(
@@ -135,34 +152,39 @@ def _specs(config: RunConfig, store: RunStore, shards: Path, names: list[str]) -
             architecture=record.architecture,
             seed=record.seed,
             recipe=config.recipe,
-            shards=shards,
+            shards=Path(document.data.shards),
             cache_dir=config.data.cache_path,
             cache_mode=config.data.cache_mode,
             trial_dir=record.directory.absolute(),
             threads=config.resources.cpus_per_trial,
+            gpus=gpus,
         )
         for record in records
     ]
 
 
-def _train(request: RunRequest, store: RunStore, specs: list[TrialSpec], console: Console) -> None:
+def _train(
+    request: RunRequest, store: RunStore, document: RunDocument, names: list[str], console: Console
+) -> None:
     prepare_environment()
     # Ray takes seconds to import: a run with nothing to do never needs it.
-    from orchestrator.ray_run import cluster_totals, ray_session, run_trials
+    from orchestrator.ray_run import cluster_nodes, ray_session, run_trials
 
+    config = request.config
     if request.address is None:
-        stage_here(specs[0], console)
-        trial_resources(request.config, local_cpus(), local_gpus())
-    for spec in specs:  # what an earlier driver left behind is no longer true
-        (spec.trial_dir / FAILURE_FILE).unlink(missing_ok=True)
-        (spec.trial_dir / PROGRESS_FILE).unlink(missing_ok=True)
+        stage_here(config, Path(document.data.shards), console)
     console.print("starting Ray", highlight=False)
     with ray_session(request.address):
-        resources = trial_resources(request.config, *cluster_totals())
+        resources = trial_resources(config, cluster_nodes())
+        store.write(document)
         write_provenance(store.provenance_file, resources, request.address)
+        specs = _specs(config, store, document, names, resources.gpus)
+        for spec in specs:  # what an earlier driver left behind is no longer true
+            (spec.trial_dir / FAILURE_FILE).unlink(missing_ok=True)
+            (spec.trial_dir / PROGRESS_FILE).unlink(missing_ok=True)
         with ProgressView(store, console):
             errors = run_trials(
-                specs, resources, request.config.resources.max_failures, request.run_dir.absolute()
+                specs, resources, config.resources.max_failures, request.run_dir.absolute()
             )
             _record_unexplained(store, specs, errors)
 

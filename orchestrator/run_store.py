@@ -6,6 +6,8 @@ trials/NAME/        one directory a trial, see `trainers.result`
 report/             see `orchestrator.report`
 """
 
+import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +83,19 @@ def split_trial_name(name: str) -> tuple[str, int]:
     return architecture, int(seed)
 
 
+def _is_known_dead(progress: TrialProgress) -> bool:
+    """True when the process that wrote the progress ran on this machine and is gone."""
+    if progress.host != socket.gethostname():
+        return False
+    try:
+        os.kill(progress.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False
+
+
 @dataclass(frozen=True)
 class RunStore:
     """Paths and records of one run directory."""
@@ -104,11 +119,11 @@ class RunStore:
     def read(self) -> RunDocument | None:
         """`run.yaml`, or None where there is none yet; one that can't be read raises."""
         path = self.root / RUN_FILE
-        if not path.is_file():
-            return None
         try:
+            if not path.is_file():
+                return None
             return RunDocument.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        except (yaml.YAMLError, ValueError) as error:
+        except (OSError, yaml.YAMLError, ValueError) as error:
             raise ConfigError(
                 f"{path} can't be read as a run ({error}); name another --run-dir or move it away"
             ) from error
@@ -130,7 +145,8 @@ class RunStore:
         elif failure:
             state = failure.state
         else:
-            state = TrialState.RUNNING if progress else TrialState.PENDING
+            running = progress is not None and not _is_known_dead(progress)
+            state = TrialState.RUNNING if running else TrialState.PENDING
         return TrialRecord(name, architecture, seed, directory, state, result, failure, progress)
 
     def trials(self) -> list[TrialRecord]:

@@ -1,4 +1,4 @@
-"""What commands print: the plan, the outcome of a run, the table of architectures."""
+"""What commands print: the plan and the outcome of a run."""
 
 from pathlib import Path
 

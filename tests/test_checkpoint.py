@@ -73,9 +73,9 @@ def test_no_cut_and_no_flipped_bit_gets_through(tmp_path: Path):
         path.write_bytes(whole[:cut])
         with pytest.raises(DamagedCheckpointError, match=r"one\.npz"):
             read_checkpoint(path)
-    for place in range(0, len(whole), 11):
+    for flip in range(0, 8 * len(whole), 3):
         flipped = bytearray(whole)
-        flipped[place] ^= 0x10
+        flipped[flip // 8] ^= 1 << flip % 8
         path.write_bytes(flipped)
         try:
             found = read_checkpoint(path)

@@ -30,7 +30,7 @@ def refused(monkeypatch: pytest.MonkeyPatch):
     def no_start(*_: object) -> None:
         raise AssertionError("training was started")
 
-    monkeypatch.setattr(run, "_train", no_start)
+    monkeypatch.setattr(run, "_train", no_start)  # what starts Ray
 
     def invoke(*words: object) -> str:
         done = CliRunner().invoke(app, [str(word) for word in words])
@@ -39,6 +39,11 @@ def refused(monkeypatch: pytest.MonkeyPatch):
         return " ".join(done.output.split())
 
     return invoke
+
+
+def write_run_alone(request, store, document, *_: object) -> None:
+    """A run that was begun: its `run.yaml`, and nothing trained."""
+    store.write(document)
 
 
 def test_unknown_names_are_told_with_the_valid_ones(refused, tmp_path: Path):
@@ -78,6 +83,8 @@ def test_an_image_size_that_does_not_fit_is_refused(refused, shards: Path, tmp_p
     message = refused(*words, "--set", "recipe.image_size=128")
     assert "96 pixels" in message
     assert "128" in message
+    small = ("--set", "data.drawn.size=64", "--run-dir", tmp_path / "drawn")
+    assert "data.drawn.size is 64" in refused("run-all", "--preset", "demo", *small)
 
 
 def test_a_run_directory_of_another_config_is_refused_with_both_values(
@@ -85,7 +92,7 @@ def test_a_run_directory_of_another_config_is_refused_with_both_values(
 ):
     words = ["run-all", "--preset", "demo", "--data", str(shards), "--run-dir", str(tmp_path)]
     with monkeypatch.context() as patch:
-        patch.setattr(run, "_train", lambda *_: None)
+        patch.setattr(run, "_train", write_run_alone)
         CliRunner().invoke(app, words)
     written = (tmp_path / "run.yaml").read_bytes()
     message = refused(*words, "--set", "recipe.epochs=77")
@@ -100,7 +107,7 @@ def test_a_run_directory_on_other_data_is_refused(
     synth(tmp_path / "other", train=16, validation=8, size=96, seed=1)
     words = ["run-all", "--preset", "demo", "--run-dir", str(tmp_path / "run"), "--data"]
     with monkeypatch.context() as patch:
-        patch.setattr(run, "_train", lambda *_: None)
+        patch.setattr(run, "_train", write_run_alone)
         CliRunner().invoke(app, [*words, str(shards)])
     assert "fingerprint" in refused(*words, tmp_path / "other")
 
@@ -139,6 +146,11 @@ def test_more_than_the_machine_has_is_refused_with_the_numbers(refused, tmp_path
         *("--set", "resources.cpus_per_trial=4096"),
     )
     assert "4096 CPUs" in message
+    message = refused(
+        *("run-all", "--run-dir", tmp_path / "run"), *("--set", "resources.cpus_per_trial=4096")
+    )
+    assert "4096 CPUs" in message
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_unreadable_image_and_an_unknown_expression_are_listed(refused, tmp_path: Path):
@@ -153,8 +165,10 @@ def test_an_unreadable_image_and_an_unknown_expression_are_listed(refused, tmp_p
     rows += ["bad.png,happy", "0.png,gleeful"]
     (source / "labels.csv").write_text("\n".join(rows) + "\n")
     message = refused("data", "prepare", source, tmp_path / "shards", "--size", 40)
+    assert "line 43: unknown label 'gleeful'" in message
+    limit = ("--max-rejected", 0.03)  # one row is within it, two are not
+    message = refused("data", "prepare", source, tmp_path / "shards", "--size", 40, *limit)
     assert "bad.png" in message
-    assert "gleeful" in message
     done = CliRunner().invoke(
         app,
         [

@@ -2,7 +2,7 @@ import pytest
 
 from datasets.errors import ConfigError
 from orchestrator.config import load_config
-from orchestrator.plan import Resources, make_plan, training_gflop
+from orchestrator.plan import Node, Resources, make_plan, training_gflop
 from orchestrator.run import trial_resources
 from orchestrator.run_store import split_trial_name, trial_name
 from trainers.architectures import ARCHITECTURES, check_image_size
@@ -54,15 +54,25 @@ def test_an_unknown_gpu_gives_no_hours_rather_than_wrong_ones():
 
 def test_resources_fill_the_machine_and_refuse_more_than_there_is():
     config = load_config(preset="demo")
-    assert trial_resources(config, 8, 0) == Resources(1, 0, 8)
-    assert trial_resources(config, 8, 2) == Resources(1, 1.0, 2)
+    assert trial_resources(config, [Node(8, 0)]) == Resources(1, 0, 8)
+    assert trial_resources(config, [Node(8, 2)]) == Resources(1, 1.0, 2)
+    assert trial_resources(config, [Node(4, 0), Node(8, 2), Node(1, 4)]) == Resources(1, 1.0, 3)
     half = load_config(preset="demo", settings=["resources.gpus_per_trial=0.5"])
-    assert trial_resources(half, 8, 2) == Resources(1, 0.5, 4)
+    assert trial_resources(half, [Node(8, 2)]) == Resources(1, 0.5, 4)
     capped = load_config(preset="demo", settings=["resources.max_concurrent=3"])
-    assert trial_resources(capped, 8, 0).concurrent == 3
-    greedy = load_config(preset="demo", settings=["resources.cpus_per_trial=16"])
-    with pytest.raises(ConfigError, match=r"16 CPUs.*there are 2"):
-        trial_resources(greedy, 2, 0)
+    assert trial_resources(capped, [Node(8, 0)]).concurrent == 3
+    greedy = load_config(preset="demo", settings=["resources.cpus_per_trial=6"])
+    with pytest.raises(ConfigError, match=r"6 CPUs.*there are 4 CPUs and 0 GPUs, 4 CPUs"):
+        trial_resources(greedy, [Node(4, 0), Node(4, 0)])  # eight in all, but on no node
+    with pytest.raises(ConfigError, match="whole GPUs"):
+        load_config(preset="demo", settings=["resources.gpus_per_trial=1.5"])
+
+
+def test_trials_share_a_gpu_only_whole():
+    assert Node(8, 2).places(1, 0.6) == 2
+    assert Node(8, 2).places(1, 0.5) == 4
+    assert Node(8, 3).places(1, 2) == 1
+    assert Node(2, 4).places(1, 1) == 2
 
 
 def test_trial_names_are_stable_and_read_back():

@@ -25,28 +25,32 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def start(architecture: str, shards: Path, folder: Path) -> subprocess.Popen[bytes]:
+def start(
+    architecture: str, shards: Path, folder: Path, script: Path = SCRIPT
+) -> subprocess.Popen[bytes]:
     folder.mkdir(exist_ok=True)
     with (folder / "log.txt").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, str(SCRIPT), architecture, str(shards), str(folder)],
+            [sys.executable, str(script), architecture, str(shards), str(folder)],
             env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
             stdout=log,
             stderr=log,
         )
 
 
-def finish(architecture: str, shards: Path, folder: Path) -> TrialResult:
-    code = start(architecture, shards, folder).wait(timeout=600)
+def finish(architecture: str, shards: Path, folder: Path, script: Path = SCRIPT) -> TrialResult:
+    code = start(architecture, shards, folder, script).wait(timeout=600)
     assert code == 0, (folder / "log.txt").read_text()
     result = read_record(folder / "trial" / RESULT_FILE, TrialResult)
     assert result is not None
     return result
 
 
-def kill_at(position: Position, architecture: str, shards: Path, folder: Path) -> Position:
+def kill_at(
+    position: Position, architecture: str, shards: Path, folder: Path, script: Path = SCRIPT
+) -> Position:
     """Start the trial and kill it, not to be caught, once it has passed a step."""
-    process = start(architecture, shards, folder)
+    process = start(architecture, shards, folder, script)
     deadline = time.monotonic() + 600
     (folder / "trial").mkdir(exist_ok=True)
     books = Books(folder / "trial")
@@ -90,11 +94,25 @@ def test_killed_in_mid_epoch_twice_and_resumed_it_ends_with_the_same_bytes(
     assert undisturbed.restarts == 0
     assert result.restarts == 2
     # Checkpoints are at each third step: what came after the last one was done twice.
-    assert result.steps_repeated == sum(
-        reached.step % 3 if 0 < reached.step < 11 else 0 for reached in (first, second)
-    )
+    assert result.steps_repeated == sum(reached.step % 3 for reached in (first, second))
     assert result.notes == []
     assert not list((disturbed / "trial" / "checkpoints").glob("*.npz"))
+
+
+@pytest.mark.slow
+def test_killed_while_evaluating_after_a_checkpoint_at_the_last_step(shards: Path, tmp_path: Path):
+    """The epoch's steps are all done: nothing is left to fit, and its figures must not be lost."""
+    script = tmp_path / "each_eleven.py"
+    script.write_text(SCRIPT.read_text().replace("checkpoint_steps=3", "checkpoint_steps=11"))
+    finish("mobilenet", shards, tmp_path / "undisturbed", script)
+    reached = kill_at(Position(0, 11), "mobilenet", shards, tmp_path / "disturbed", script)
+    assert reached == Position(0, 11)
+    result = finish("mobilenet", shards, tmp_path / "disturbed", script)
+    books = Books(tmp_path / "disturbed" / "trial")
+    assert [attempt.from_step for attempt in books.attempts()] == [0, 11]
+    books.close()
+    assert result.steps_repeated == 0
+    assert_same_bytes(tmp_path / "undisturbed", tmp_path / "disturbed")
 
 
 @pytest.mark.slow

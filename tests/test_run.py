@@ -54,11 +54,11 @@ def finish(run_dir: Path, *more: str, code: int = 0) -> str:
 
 
 def files(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """Every file's bytes and time of change, but for the lock's."""
+    """Every file's bytes and time of change."""
     return {
         str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.startswith(".lock")
+        if path.is_file()
     }
 
 
@@ -146,8 +146,7 @@ def test_a_killed_driver_is_continued_and_the_finished_keep_their_bytes(
     driver.wait()
     finished = files(run_dir / "trials" / order[0])
     assert RESULT_FILE in finished
-    _wait_for_ray_to_end(run_dir, order[1])
-    finish(run_dir)
+    finish(run_dir)  # at once: the killed driver's worker may still be there
     assert files(run_dir / "trials" / order[0]) == finished
     assert_same_outcome(undisturbed, run_dir)
     assert result_of(run_dir, order[1]).restarts >= 1
@@ -155,24 +154,6 @@ def test_a_killed_driver_is_continued_and_the_finished_keep_their_bytes(
 
 def _plan(run_dir: Path) -> list[str]:
     return yaml.safe_load((run_dir / "run.yaml").read_text())["trials"]
-
-
-def _wait_for_ray_to_end(run_dir: Path, trial: str) -> None:
-    """A killed driver takes its Ray with it: the worker must be gone, or it would write on."""
-    progress = read_record(run_dir / "trials" / trial / PROGRESS_FILE, TrialProgress)
-    assert progress is not None
-    deadline = time.monotonic() + 30
-    while _alive(progress.pid):
-        assert time.monotonic() < deadline, "the worker outlived its driver"
-        time.sleep(0.1)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_a_killed_worker_is_started_again_and_loses_nothing(undisturbed: Path, tmp_path: Path):
@@ -199,6 +180,15 @@ def test_ctrl_c_exits_130_and_the_same_command_continues(undisturbed: Path, tmp_
     assert "continue" in output
     finish(run_dir)
     assert_same_outcome(undisturbed, run_dir)
+
+
+def test_sigterm_ends_like_ctrl_c(undisturbed: Path, tmp_path: Path):
+    run_dir = tmp_path / "run"
+    driver = start(run_dir)
+    wait_until(lambda: reached(run_dir, TRIALS[1]) >= Position(0, 3), driver)
+    driver.send_signal(signal.SIGTERM)
+    output, _ = driver.communicate(timeout=120)
+    assert driver.returncode == 130, output
 
 
 def test_a_trial_that_diverges_keeps_its_row_and_the_exit_code_says_so(tmp_path: Path):

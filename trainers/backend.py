@@ -7,6 +7,8 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
+from datasets.errors import ConfigError
+
 
 def quiet_environment() -> dict[str, str]:
     """Environment that a process needs before it imports Keras.
@@ -16,8 +18,11 @@ def quiet_environment() -> dict[str, str]:
     return {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
 
 
-def configure(threads: int, deterministic: bool) -> None:
+def configure(threads: int, deterministic: bool, needed_gpus: float = 0) -> None:
     """Set up the process for one trial: `threads` intra-op threads, and determinism if asked for.
+
+    A trial that was given a GPU which TensorFlow can't see raises `ConfigError`: it would train on
+    the CPU for weeks.
 
     Bit-identity on the CPU needs one inter-op thread and op determinism; without the former
     DenseNet121 differs from run to run. Another number of intra-op threads gives other bits.
@@ -29,6 +34,11 @@ def configure(threads: int, deterministic: bool) -> None:
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
+    if needed_gpus and not gpus:
+        raise ConfigError(
+            f"the trial has {needed_gpus:g} GPU, but TensorFlow sees none: install "
+            "tensorflow[and-cuda] and a driver it supports, or set resources.gpus_per_trial=0"
+        )
     for gpu in gpus:
         # Several trials may share a GPU: take memory as needed, not all of it at once.
         tf.config.experimental.set_memory_growth(gpu, True)

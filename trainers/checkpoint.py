@@ -8,7 +8,6 @@ Nothing in it is pickled.
 
 import json
 import logging
-import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,6 +104,8 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "history": [asdict(row) for row in checkpoint.history],
         "clock": asdict(checkpoint.clock),
         "notes": list(checkpoint.notes),
+        # A damaged directory of the zip can lose members without a word.
+        "arrays": list(checkpoint.arrays),
     }
     meta = np.frombuffer(json.dumps(record).encode(), dtype=np.uint8)
 
@@ -120,6 +121,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         record = json.loads(arrays.pop(_META).tobytes())
+        if list(arrays) != record["arrays"]:
+            raise DamagedCheckpointError(f"{len(arrays)} arrays of {len(record['arrays'])}")
         return Checkpoint(
             identity=Identity(**record["identity"]),
             position=Position(**record["position"]),
@@ -129,7 +132,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
             clock=Clock(**record["clock"]),
             notes=tuple(record["notes"]),
         )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:
+        # Damage shows in many ways: zip and zlib errors, an unknown method, a missing password.
         raise DamagedCheckpointError(f"checkpoint {path} is not whole: {error}") from error
 
 
@@ -174,7 +178,13 @@ class CheckpointStore:
 
     def clear(self) -> None:
         """Remove all checkpoints, once the trial's result is written."""
+        self.sweep()
         for path in self.paths():
+            path.unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Remove what killed writers left behind; for the one process that owns the trial."""
+        for path in self.directory.glob(".e*.tmp.npz"):
             path.unlink(missing_ok=True)
 
 

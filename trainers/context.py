@@ -44,6 +44,7 @@ class LocalContext:
 
     def restore(self, identity: Identity) -> Checkpoint | None:
         """See `TrialContext`."""
+        self._store.sweep()
         return self._store.newest(identity)
 
     def save(self, checkpoint: Checkpoint) -> None:

@@ -71,7 +71,7 @@ class StepCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self,
         cursor: Cursor,
         *,
-        batch_size: int,
+        batches: TrainBatches,
         checkpoint_steps: int,
         books: Books,
         progress: ProgressWriter,
@@ -80,7 +80,7 @@ class StepCallback(keras.callbacks.Callback):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self._cursor = cursor
-        self._batch_size = batch_size
+        self._batches = batches
         self._checkpoint_steps = checkpoint_steps
         self._books = books
         self._progress = progress
@@ -100,7 +100,7 @@ class StepCallback(keras.callbacks.Callback):  # type: ignore[misc]
         """One step is done."""
         cursor = self._cursor
         cursor.position = replace(cursor.position, step=cursor.position.step + 1)
-        self._time_step()
+        self._time_step(self._batches.indices(cursor.position.epoch, cursor.position.step - 1).size)
         self._books.step(cursor.position)
         self._progress.step(cursor.position)
         step = cursor.position.step
@@ -118,7 +118,7 @@ class StepCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self._noticed = self._preemption_notice()
         return self._noticed
 
-    def _time_step(self) -> None:
+    def _time_step(self, images: int) -> None:
         now = time.perf_counter()
         seconds, self._since = now - self._since, now
         clock = self._cursor.clock
@@ -126,7 +126,7 @@ class StepCallback(keras.callbacks.Callback):  # type: ignore[misc]
             clock = replace(
                 clock,
                 rated_s=clock.rated_s + seconds,
-                rated_images=clock.rated_images + self._batch_size,
+                rated_images=clock.rated_images + images,
             )
         self._cursor.warm = True
         self._cursor.clock = replace(clock, train_s=clock.train_s + seconds)
@@ -144,6 +144,8 @@ def fit_epoch(
 ) -> dict[str, float]:
     """Train the rest of the cursor's epoch; returns `loss` and `accuracy` over the whole epoch."""
     epoch = cursor.position.epoch
+    if cursor.position.step == batches.steps_per_epoch:
+        return _finished_epoch(model, cursor)
     feed = EpochFeed(batches, epoch, cursor.position.step)
     history = model.fit(
         feed, initial_epoch=epoch, epochs=epoch + 1, shuffle=False, verbose=0, callbacks=[callback]
@@ -151,3 +153,11 @@ def fit_epoch(
     logs = {name: float(values[-1]) for name, values in history.items()}
     check_finite(logs, cursor.position)
     return logs
+
+
+def _finished_epoch(model: keras.Model, cursor: Cursor) -> dict[str, float]:
+    """The figures of an epoch whose last step was done before a restart; `fit` wants a step."""
+    if cursor.metrics is not None:
+        restore_metrics(model, cursor.metrics)
+        cursor.metrics = None
+    return {name: float(value) for name, value in model.get_metrics_result().items()}

@@ -25,11 +25,12 @@ def build_model(row: Architecture, recipe: Recipe, seed: int) -> "keras.Model":
     """
     import keras
 
+    path = find_weights(row, recipe.weights)  # a download builds a model: before the seed is set
     keras.utils.set_random_seed(seed)
     module = getattr(keras.applications, row.module)
     images = keras.Input((recipe.image_size, recipe.image_size, 3), dtype="uint8", name="images")
     pixels = module.preprocess_input(keras.ops.cast(images, "float32"))
-    features = _features(module, row, recipe, pixels)
+    features = _features(module, row, path, pixels)
     probabilities = keras.layers.Dense(
         NUM_CLASSES, activation="softmax", dtype="float32", name="expression"
     )(features)
@@ -38,8 +39,7 @@ def build_model(row: Architecture, recipe: Recipe, seed: int) -> "keras.Model":
     return model
 
 
-def _features(module: Any, row: Architecture, recipe: Recipe, pixels: Any) -> Any:
-    path = find_weights(row, recipe.weights)
+def _features(module: Any, row: Architecture, path: Path | None, pixels: Any) -> Any:
     try:
         with warnings.catch_warnings():
             # Keras only warns when a file fills a part of the layers; the rest would stay random.

@@ -8,7 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from datasets.errors import DataError
 
 RESULT_FILE = "result.json"
 FAILURE_FILE = "failure.json"
@@ -36,7 +38,8 @@ class TrialState(StrEnum):
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # NaN stays NaN in the file; as null it would not be read back.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
 class TrialResult(_Record):
@@ -125,8 +128,22 @@ RecordT = TypeVar("RecordT", bound=BaseModel)
 
 
 def read_record(path: Path, kind: type[RecordT]) -> RecordT | None:
-    """The record in a file, or None where the file is absent or half there."""
+    """The record in a file, or None where there is no file or only a part of one.
+
+    A whole file that is no such record (of another version, say) raises `DataError`: taking it for
+    none would train a finished trial again.
+    """
     try:
-        return kind.model_validate_json(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        return kind.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            return None
+        raise DataError(
+            f"{path} is of another version ({'.'.join(map(str, first['loc']))}: {first['msg']}); "
+            "use the version that wrote it, or remove the file to train the trial again"
+        ) from error

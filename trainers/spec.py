@@ -22,6 +22,7 @@ class TrialSpec:
     cache_mode: CacheMode
     trial_dir: Path
     threads: int
+    gpus: float = 0
 
     @property
     def config_hash(self) -> str:

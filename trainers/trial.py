@@ -3,11 +3,18 @@
 import logging
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
 
 from datasets.batches import EvaluationBatches, TrainBatches
 from datasets.cache import StagedData, stage
+from datasets.errors import FerOrchError
+from datasets.images import decoder_name
 from trainers import backend
 from trainers.architectures import architecture
 from trainers.books import Books
@@ -18,7 +25,7 @@ from trainers.progress import ProgressWriter
 from trainers.result import FAILURE_FILE, RESULT_FILE, TrialFailure, TrialResult, read_record
 from trainers.spec import TrialSpec
 from trainers.tensorboard_log import TensorBoardLog
-from trainers.writing import write_failure, write_result
+from trainers.writing import write_failure, write_history, write_result
 
 if TYPE_CHECKING:
     import keras
@@ -27,6 +34,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+LOCK_FILE = ".lock"
+_OWNER_TIMEOUT_S = 300
+
+
+class TrialBusyError(FerOrchError):
+    """Another process works on the same trial."""
+
 
 def run_trial(spec: TrialSpec, context: TrialContext) -> TrialResult:
     """Run one trial to its end, or go on where its newest checkpoint stands.
@@ -34,17 +48,39 @@ def run_trial(spec: TrialSpec, context: TrialContext) -> TrialResult:
     A finished trial returns its stored result and changes nothing. An error is written to
     `failure.json` and raised again.
     """
-    finished = read_record(spec.trial_dir / RESULT_FILE, TrialResult)
-    if finished is not None:
-        return finished
     spec.trial_dir.mkdir(parents=True, exist_ok=True)
-    (spec.trial_dir / FAILURE_FILE).unlink(missing_ok=True)
-    backend.configure(spec.threads, spec.recipe.deterministic)
+    with _sole_owner(spec.trial_dir):
+        finished = read_record(spec.trial_dir / RESULT_FILE, TrialResult)
+        if finished is not None:
+            context.forget()
+            return finished
+        (spec.trial_dir / FAILURE_FILE).unlink(missing_ok=True)
+        try:
+            backend.configure(spec.threads, spec.recipe.deterministic, spec.gpus)
+            return _run(spec, context)
+        except Exception as error:
+            write_failure(spec.trial_dir, _failure(spec, error))
+            raise
+
+
+@contextmanager
+def _sole_owner(trial_dir: Path) -> Iterator[None]:
+    """Wait until no other process works on the trial.
+
+    A worker can outlive its killed driver for a while, and Ray can start a trial again whose worker
+    it only believes dead. The lock is the operating system's and ends with its process.
+    """
+    lock = FileLock(trial_dir / LOCK_FILE)
     try:
-        return _run(spec, context)
-    except Exception as error:
-        write_failure(spec.trial_dir, _failure(spec, error))
-        raise
+        lock.acquire(timeout=_OWNER_TIMEOUT_S)
+    except Timeout:
+        raise TrialBusyError(
+            f"another process has worked on {trial_dir} for {_OWNER_TIMEOUT_S} s; end it first"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _run(spec: TrialSpec, context: TrialContext) -> TrialResult:
@@ -105,7 +141,11 @@ class _Session:
                 data.split("validation"), spec.recipe.evaluation_batch_size
             ),
             identity=Identity(spec.name, spec.config_hash, data.manifest.fingerprint),
-            machine=Machine(backend.device_name(), spec.threads, backend.versions()),
+            machine=Machine(
+                backend.device_name(),
+                spec.threads,
+                backend.versions() | {"decoder": decoder_name()},
+            ),
             books=Books(spec.trial_dir),
             log=TensorBoardLog(spec.trial_dir),
             cursor=Cursor(Position(), Clock()),
@@ -125,6 +165,7 @@ class _Session:
             self.cursor.metrics = checkpoint.arrays
             self.history = checkpoint.history
             self.notes = checkpoint.notes + _changes(checkpoint.machine, self.machine)
+            write_history(self.spec.trial_dir, self.history)
             logger.info("going on at %s", checkpoint.position)
         self.books.start(self.cursor.position, self.train.steps_per_epoch)
         self.progress.phase("compiling", self.cursor.position)
@@ -135,7 +176,7 @@ class _Session:
 
         callback = StepCallback(
             self.cursor,
-            batch_size=self.spec.recipe.batch_size,
+            batches=self.train,
             checkpoint_steps=self.spec.recipe.checkpoint_steps,
             books=self.books,
             progress=self.progress,
@@ -166,9 +207,10 @@ class _Session:
         )
         self.history = (*self.history, row)
         self.cursor.position = position
-        self.books.step(position)
         self.progress.epoch(position, evaluation.accuracy)
         self.save()
+        self.books.step(position)
+        write_history(self.spec.trial_dir, self.history)
         self.log.epoch(row)
         self.context.report(asdict(row))
 

@@ -82,12 +82,17 @@ def write_result(
         notes=list(notes),
     )
     directory = spec.trial_dir
-    write_text(directory / HISTORY_FILE, _history_csv(history))
+    write_history(directory, history)
     write_predictions(directory / PREDICTIONS_FILE, image_ids, evaluation)
     write_atomically(directory / MODEL_FILE, lambda path: save_for_inference(model, path))
     write_text(directory / RESULT_FILE, result.model_dump_json(indent=2) + "\n")
     (directory / PROGRESS_FILE).unlink(missing_ok=True)
     return result
+
+
+def write_history(directory: Path, history: Sequence[HistoryRow]) -> None:
+    """Write `history.csv`: the finished epochs, also of a trial that is still running."""
+    write_text(directory / HISTORY_FILE, _history_csv(history))
 
 
 def _history_csv(history: Sequence[HistoryRow]) -> str:

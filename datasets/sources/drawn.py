@@ -10,6 +10,9 @@ from datasets.errors import ConfigError
 from datasets.manifest import SplitName
 from datasets.sources.base import Origin, SourceOptions, SourceRow
 
+DRAWN_SOURCE = "drawn faces"
+"""What the manifest of such shards names as their source."""
+
 
 @dataclass(frozen=True)
 class DrawnFaces:
