@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -46,15 +47,19 @@ def finish(architecture: str, shards: Path, folder: Path, script: Path = SCRIPT)
     return result
 
 
-def kill_at(
-    position: Position, architecture: str, shards: Path, folder: Path, script: Path = SCRIPT
+def kill_when(
+    condition: Callable[[Books], bool],
+    architecture: str,
+    shards: Path,
+    folder: Path,
+    script: Path = SCRIPT,
 ) -> Position:
-    """Start the trial and kill it, not to be caught, once it has passed a step."""
+    """Start the trial and kill it, not to be caught, once a condition holds."""
     process = start(architecture, shards, folder, script)
     deadline = time.monotonic() + 600
     (folder / "trial").mkdir(exist_ok=True)
     books = Books(folder / "trial")
-    while books.reached() < position:
+    while not condition(books):
         assert process.poll() is None, (folder / "log.txt").read_text()
         assert time.monotonic() < deadline
         time.sleep(0.002)
@@ -63,6 +68,10 @@ def kill_at(
     reached = books.reached()
     books.close()
     return reached
+
+
+def kill_at(position: Position, architecture: str, shards: Path, folder: Path) -> Position:
+    return kill_when(lambda books: books.reached() >= position, architecture, shards, folder)
 
 
 def weights(folder: Path) -> list[np.ndarray]:
@@ -105,7 +114,10 @@ def test_killed_while_evaluating_after_a_checkpoint_at_the_last_step(shards: Pat
     script = tmp_path / "each_eleven.py"
     script.write_text(SCRIPT.read_text().replace("checkpoint_steps=3", "checkpoint_steps=11"))
     finish("mobilenet", shards, tmp_path / "undisturbed", script)
-    reached = kill_at(Position(0, 11), "mobilenet", shards, tmp_path / "disturbed", script)
+    checkpoint = tmp_path / "disturbed" / "trial" / "checkpoints" / "e000000-s000000011.npz"
+    reached = kill_when(
+        lambda _: checkpoint.exists(), "mobilenet", shards, tmp_path / "disturbed", script
+    )
     assert reached == Position(0, 11)
     result = finish("mobilenet", shards, tmp_path / "disturbed", script)
     books = Books(tmp_path / "disturbed" / "trial")
