@@ -73,7 +73,8 @@ def stage(
     if staged is not None:
         return staged
     try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
+        # For this user alone: others on the machine could put other pixels there.
+        cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         # One lock for all modes: who waits must not take the disk that the other one is filling
         # for too small, and build an encoded cache beside it.
         with FileLock(cache_dir / f".{manifest.fingerprint[:16]}-{image_size}.lock"):

@@ -16,10 +16,10 @@ from pydantic import (
     model_validator,
 )
 
+from datasets.cache import CacheMode
 from datasets.errors import ConfigError
 from trainers.architectures import ARCHITECTURES, architecture
 from trainers.recipe import RECIPES, Recipe
-from trainers.spec import CacheMode
 
 
 class _Section(BaseModel):
@@ -29,10 +29,10 @@ class _Section(BaseModel):
 class DrawnData(_Section):
     """Drawn faces, made in the run directory when `data.shards` is not set."""
 
-    train: int = Field(default=480, ge=8)
+    train: int = Field(default=368, ge=8)
     """Training images, with AffectNet's imbalance."""
 
-    validation: int = Field(default=160, ge=8)
+    validation: int = Field(default=120, ge=8)
     """Validation images, balanced."""
 
     size: int | None = Field(default=None, ge=32)
@@ -265,35 +265,3 @@ def _describe(error: dict[str, Any]) -> str:
     close = difflib.get_close_matches(str(location[-1]), valid, n=1)
     hint = f" (did you mean {close[0]}?);" if close else ""
     return f"unknown key {key!r}{hint or ';'} valid: {', '.join(valid)}"
-
-
-# What may change between two starts of one run: it moves no bit of a result.
-_FREE_KEYS = (
-    "data.shards",  # the fingerprint is compared instead: a data set may move
-    "data.cache_dir",
-    "data.cache_mode",
-    "recipe.checkpoint_steps",
-    "resources.max_concurrent",
-    "resources.max_failures",
-    "estimate.",
-)
-
-
-def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What differs between two resolved configurations, as `key: BEFORE before, NOW now`."""
-    old, new = _flatten(before), _flatten(now)
-    return [
-        f"{key}: {old.get(key)!r} there, {new.get(key)!r} asked for"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and not key.startswith(_FREE_KEYS)
-    ]
-
-
-def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

@@ -5,11 +5,6 @@ import shutil
 import subprocess
 
 
-def local_cpus() -> int:
-    """CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def local_gpus() -> int:
     """NVIDIA GPUs that this process may use; 0 where there is no driver."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")

@@ -9,7 +9,8 @@ from typing import Any
 
 from datasets.files import write_text
 from datasets.images import decoder_name
-from orchestrator.hardware import local_cpus, local_gpus
+from datasets.parallel import num_cores
+from orchestrator.hardware import local_gpus
 from orchestrator.plan import Resources
 from trainers.backend import processor_name, versions
 
@@ -24,7 +25,7 @@ def write_provenance(path: Path, resources: Resources, address: str | None) -> N
         "versions": versions() | {name: version(name) for name in _PACKAGES},
         "platform": platform.platform(),
         "processor": processor_name(),
-        "cpus": local_cpus(),
+        "cpus": num_cores(),
         "gpus": local_gpus(),
         "cluster": address is not None,
         "cpus_per_trial": resources.cpus,

@@ -20,7 +20,8 @@ import datasets
 import orchestrator
 import trainers
 from datasets.errors import ConfigError
-from orchestrator.hardware import local_cpus, local_gpus
+from datasets.parallel import num_cores
+from orchestrator.hardware import local_gpus
 from orchestrator.plan import Node, Resources
 from orchestrator.ray_trial import TrainRun
 from trainers.backend import quiet_environment
@@ -42,7 +43,7 @@ def ray_session(address: str | None) -> Iterator[None]:
     if address is None:
         options |= {
             "address": "local",
-            "num_cpus": local_cpus(),
+            "num_cpus": num_cores(),
             "num_gpus": local_gpus(),
             "include_dashboard": False,
         }

@@ -8,8 +8,10 @@ from rich.console import Console
 
 from datasets.errors import ConfigError
 from datasets.manifest import Manifest
-from orchestrator.config import RunConfig, differences
-from orchestrator.hardware import local_cpus, local_gpus
+from datasets.parallel import num_cores
+from orchestrator.config import RunConfig
+from orchestrator.config_differences import differences
+from orchestrator.hardware import local_gpus
 from orchestrator.plan import Node, Plan, Resources, make_plan
 from orchestrator.preflight import (
     check_fingerprint,
@@ -27,6 +29,7 @@ from orchestrator.ray_environment import prepare_environment
 from orchestrator.run_store import RunData, RunDocument, RunStore
 from orchestrator.show import print_outcome, print_plan
 from trainers.architectures import check_image_size
+from trainers.context import LocalContext
 from trainers.result import FAILURE_FILE, PROGRESS_FILE, TrialFailure, TrialState
 from trainers.spec import TrialSpec
 from trainers.writing import write_failure
@@ -65,6 +68,7 @@ def run_all(request: RunRequest, console: Console) -> int:
             check_weights(config, todo)
             check_shards(shards, manifest, console)
             _train(request, store, document, todo, console)
+        _drop_checkpoints_of_finished(store)
         return _finish(store, console)
 
 
@@ -82,7 +86,7 @@ def _refuse_other_config(store: RunStore, config: RunConfig) -> None:
 
 def local_node() -> Node:
     """This machine."""
-    return Node(local_cpus(), local_gpus())
+    return Node(num_cores(), local_gpus())
 
 
 def _plan(request: RunRequest, store: RunStore) -> Plan:
@@ -202,6 +206,13 @@ def _record_unexplained(store: RunStore, specs: list[TrialSpec], errors: dict[st
             traceback="\n".join(lines),
         )
         write_failure(spec.trial_dir, failure)
+
+
+def _drop_checkpoints_of_finished(store: RunStore) -> None:
+    """A trial that was killed right after its result still has them; they are large."""
+    for record in store.trials():
+        if record.state is TrialState.FINISHED:
+            LocalContext(record.directory).forget()
 
 
 def _finish(store: RunStore, console: Console) -> int:

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from datasets.errors import ConfigError
-from orchestrator.config import differences, load_config
+from orchestrator.config import load_config
+from orchestrator.config_differences import differences
 from trainers.architectures import ARCHITECTURES
 
 

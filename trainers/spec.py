@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from datasets.cache import CacheMode
 from trainers.recipe import Recipe, config_hash
-
-CacheMode = Literal["auto", "decoded", "encoded"]
 
 
 @dataclass(frozen=True)

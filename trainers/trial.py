@@ -3,17 +3,11 @@
 import logging
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from filelock import FileLock, Timeout
 
 from datasets.batches import EvaluationBatches, TrainBatches
 from datasets.cache import StagedData, stage
-from datasets.errors import FerOrchError
 from datasets.images import decoder_name
 from trainers import backend
 from trainers.architectures import architecture
@@ -21,6 +15,7 @@ from trainers.books import Books
 from trainers.checkpoint import Checkpoint, Clock, HistoryRow, Identity, Machine, Position
 from trainers.context import TrialContext
 from trainers.evaluation import Evaluation, evaluate
+from trainers.ownership import sole_owner
 from trainers.progress import ProgressWriter
 from trainers.result import FAILURE_FILE, RESULT_FILE, TrialFailure, TrialResult, read_record
 from trainers.spec import TrialSpec
@@ -34,13 +29,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LOCK_FILE = ".lock"
-_OWNER_TIMEOUT_S = 300
-
-
-class TrialBusyError(FerOrchError):
-    """Another process works on the same trial."""
-
 
 def run_trial(spec: TrialSpec, context: TrialContext) -> TrialResult:
     """Run one trial to its end, or go on where its newest checkpoint stands.
@@ -49,7 +37,7 @@ def run_trial(spec: TrialSpec, context: TrialContext) -> TrialResult:
     `failure.json` and raised again.
     """
     spec.trial_dir.mkdir(parents=True, exist_ok=True)
-    with _sole_owner(spec.trial_dir):
+    with sole_owner(spec.trial_dir):
         finished = read_record(spec.trial_dir / RESULT_FILE, TrialResult)
         if finished is not None:
             context.forget()
@@ -61,26 +49,6 @@ def run_trial(spec: TrialSpec, context: TrialContext) -> TrialResult:
         except Exception as error:
             write_failure(spec.trial_dir, _failure(spec, error))
             raise
-
-
-@contextmanager
-def _sole_owner(trial_dir: Path) -> Iterator[None]:
-    """Wait until no other process works on the trial.
-
-    A worker can outlive its killed driver for a while, and Ray can start a trial again whose worker
-    it only believes dead. The lock is the operating system's and ends with its process.
-    """
-    lock = FileLock(trial_dir / LOCK_FILE)
-    try:
-        lock.acquire(timeout=_OWNER_TIMEOUT_S)
-    except Timeout:
-        raise TrialBusyError(
-            f"another process has worked on {trial_dir} for {_OWNER_TIMEOUT_S} s; end it first"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _run(spec: TrialSpec, context: TrialContext) -> TrialResult:

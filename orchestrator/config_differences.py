@@ -1,0 +1,34 @@
+"""Whether two configurations are of the same run."""
+
+from typing import Any
+
+# What may change between two starts of one run: it moves no bit of a result.
+_FREE_KEYS = (
+    "data.shards",  # the fingerprint is compared instead: a data set may move
+    "data.cache_dir",
+    "data.cache_mode",
+    "recipe.checkpoint_steps",
+    "resources.max_concurrent",
+    "resources.max_failures",
+    "estimate.",
+)
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What differs between two resolved configurations, as `key: BEFORE before, NOW now`."""
+    old, new = _flatten(before), _flatten(now)
+    return [
+        f"{key}: {old.get(key)!r} there, {new.get(key)!r} asked for"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key) and not key.startswith(_FREE_KEYS)
+    ]
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
