@@ -22,7 +22,7 @@ from trainers.model import (  # noqa: E402
     save_for_inference,
 )
 
-SMALL = RECIPES["demo"]
+SMALL = RECIPES["demo"].model_copy(update={"image_size": 80})
 
 
 def images(count: int = 3, size: int = 80) -> np.ndarray:
