@@ -109,21 +109,26 @@ def test_killed_in_mid_epoch_twice_and_resumed_it_ends_with_the_same_bytes(
 
 
 @pytest.mark.slow
-def test_killed_while_evaluating_after_a_checkpoint_at_the_last_step(shards: Path, tmp_path: Path):
-    """The epoch's steps are all done: nothing is left to fit, and its figures must not be lost."""
+@pytest.mark.parametrize(("epoch", "step"), [(0, 11), (1, 0)])
+def test_killed_right_after_a_checkpoint_at_an_epochs_end(
+    epoch: int, step: int, shards: Path, tmp_path: Path
+):
+    """Before the evaluation: nothing is left to fit, but the epoch's figures must not be lost.
+
+    After it: the next epoch's figures must not begin with those of the one before.
+    """
     script = tmp_path / "each_eleven.py"
     script.write_text(SCRIPT.read_text().replace("checkpoint_steps=3", "checkpoint_steps=11"))
     finish("mobilenet", shards, tmp_path / "undisturbed", script)
-    checkpoint = tmp_path / "disturbed" / "trial" / "checkpoints" / "e000000-s000000011.npz"
-    reached = kill_when(
-        lambda _: checkpoint.exists(), "mobilenet", shards, tmp_path / "disturbed", script
-    )
-    assert reached == Position(0, 11)
+    folder = tmp_path / "disturbed" / "trial" / "checkpoints"
+    checkpoint = folder / f"e{epoch:06d}-s{step:09d}.npz"
+    kill_when(lambda _: checkpoint.exists(), "mobilenet", shards, tmp_path / "disturbed", script)
     result = finish("mobilenet", shards, tmp_path / "disturbed", script)
     books = Books(tmp_path / "disturbed" / "trial")
-    assert [attempt.from_step for attempt in books.attempts()] == [0, 11]
+    resumed = books.attempts()[-1]
     books.close()
-    assert result.steps_repeated == 0
+    assert (resumed.from_epoch, resumed.from_step) == (epoch, step)
+    assert result.restarts == 1
     assert_same_bytes(tmp_path / "undisturbed", tmp_path / "disturbed")
 
 
