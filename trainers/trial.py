@@ -130,7 +130,7 @@ class _Session:
             restore_weights(self.model, checkpoint.arrays)
             self.cursor.position = checkpoint.position
             self.cursor.clock = checkpoint.clock
-            # Between two epochs the accumulators still hold the finished one: a new one starts at 0.
+            # Between two epochs they still hold the finished one: the next starts at 0.
             self.cursor.metrics = checkpoint.arrays if checkpoint.position.step else None
             self.history = checkpoint.history
             self.notes = checkpoint.notes + _changes(checkpoint.machine, self.machine)
