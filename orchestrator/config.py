@@ -29,7 +29,7 @@ class _Section(BaseModel):
 class DrawnData(_Section):
     """Drawn faces, made in the run directory when `data.shards` is not set."""
 
-    train: int = Field(default=368, ge=8)
+    train: int = Field(default=480, ge=8)
     """Training images, with AffectNet's imbalance."""
 
     validation: int = Field(default=120, ge=8)

@@ -33,11 +33,16 @@ class Node:
 
 @dataclass(frozen=True)
 class Resources:
-    """What one trial gets, and how many run at once."""
+    """What one trial gets, and how many run at once.
+
+    `full` says that no further trial would fit. One more can then be started early: it waits for
+    the first free place with all its processes up.
+    """
 
     cpus: int
     gpus: float
     concurrent: int
+    full: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from datasets.cache import stage
 from datasets.errors import ConfigError
@@ -19,6 +18,7 @@ from datasets.manifest import MANIFEST_NAME, Manifest, read_manifest, verify_sha
 from datasets.prepare import synth
 from datasets.sources.drawn import DRAWN_SOURCE
 from orchestrator.config import RunConfig
+from orchestrator.progress_bar import bar
 from orchestrator.run_store import RunDocument, RunStore, split_trial_name
 
 _LOCK_FILE = ".lock"
@@ -163,25 +163,3 @@ def stage_here(config: RunConfig, shards: Path, console: Console) -> None:
             mode=config.data.cache_mode,
             progress=advance,
         )
-
-
-class _Advance:
-    """A `progress(done, total)` callback that drives a bar, born at the first call."""
-
-    def __init__(self, progress: Progress, text: str) -> None:
-        self._progress = progress
-        self._text = text
-        self._task: object | None = None
-
-    def __call__(self, done: int, total: int) -> None:
-        if self._task is None:
-            self._task = self._progress.add_task(self._text, total=total)
-        self._progress.update(self._task, completed=done, total=total)  # type: ignore[arg-type]
-
-
-@contextmanager
-def bar(text: str, console: Console) -> Iterator[_Advance]:
-    """A progress bar with count and time left; nothing is shown for work that is done already."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=False) as progress:
-        yield _Advance(progress, text)

@@ -7,6 +7,7 @@ What is finished, and where the rest goes on, is read from the trials' files.
 import logging
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,13 +23,20 @@ import trainers
 from datasets.errors import ConfigError
 from datasets.parallel import num_cores
 from orchestrator.hardware import local_gpus
+from orchestrator.interrupts import sure_interrupts
 from orchestrator.plan import Node, Resources
 from orchestrator.ray_trial import TrainRun
-from trainers.backend import quiet_environment
-from trainers.result import RESULT_FILE, TrialResult, read_record
+from trainers.backend import allocator_environment, quiet_environment
+from trainers.result import FAILURE_FILE, PROGRESS_FILE, RESULT_FILE, TrialResult, read_record
 from trainers.spec import TrialSpec
 
 _SCRATCH = ".ray"
+
+# A trial that is started early waits for its place, which may be a day's training away.
+_PLACE_WAIT_S = str(7 * 24 * 3600)
+
+# How long such a trial lets those before it in the plan take their places first.
+_COURTESY_S = 60.0
 
 # How often Train looks at its worker; the default of two seconds only delays start and end.
 _HEALTH_CHECK_S = "0.2"
@@ -80,7 +88,9 @@ def _runtime_env() -> dict[str, Any]:
         "excludes": ["**/__pycache__"],
         "env_vars": {
             **quiet_environment(),
+            **allocator_environment(),
             "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": _HEALTH_CHECK_S,
+            "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": _PLACE_WAIT_S,
             "RAY_USAGE_STATS_ENABLED": "0",
         },
     }
@@ -102,10 +112,13 @@ def run_trials(
     scratch = run_dir / _SCRATCH
     shutil.rmtree(scratch, ignore_errors=True)
     by_name = {spec.name: spec for spec in specs}
+    first = [spec.trial_dir for spec in specs[: resources.concurrent]]
     train_run = TrainRun(resources, max_failures, scratch)
 
     def drive(config: dict[str, Any]) -> dict[str, Any]:
         spec = by_name[config["trial"]]
+        if spec.trial_dir not in first:
+            _let_pass(first)
         train_run.fit(spec)
         # Ray's own result is None without a Ray checkpoint: the trial's file is what counts.
         result = read_record(spec.trial_dir / RESULT_FILE, TrialResult)
@@ -116,18 +129,31 @@ def run_trials(
         tune.with_resources(drive, {"CPU": 0, "node:__internal_head__": 0.001}),
         param_space={"trial": tune.grid_search(list(by_name))},
         tune_config=tune.TuneConfig(
-            max_concurrent_trials=resources.concurrent,
+            max_concurrent_trials=resources.concurrent + resources.full,
+            reuse_actors=True,
             trial_dirname_creator=_trial_dirname,
         ),
         run_config=tune.RunConfig(name="tune", storage_path=str(scratch), verbose=0),
     )
-    grid = tuner.fit()
+    with sure_interrupts():
+        grid = tuner.fit()
     shutil.rmtree(scratch, ignore_errors=True)
     return {
         str(result.config["trial"]): str(result.error)
         for result in grid
         if result.error is not None and result.config
     }
+
+
+def _let_pass(first: list[Path]) -> None:
+    """Wait until the trials that are first in the plan have begun, or had time enough to."""
+    end = time.monotonic() + _COURTESY_S
+    while time.monotonic() < end and not all(map(_has_begun, first)):
+        time.sleep(0.2)
+
+
+def _has_begun(trial_dir: Path) -> bool:
+    return any((trial_dir / name).exists() for name in (PROGRESS_FILE, RESULT_FILE, FAILURE_FILE))
 
 
 def _trial_dirname(trial: Any) -> str:

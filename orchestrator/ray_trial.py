@@ -24,7 +24,9 @@ class RayContext(LocalContext):
     """
 
     def report(self, metrics: dict[str, float]) -> None:
-        """Forward an epoch's figures to Train, and by its callback to Tune."""
+        """Forward an epoch's figures to Train. Tune gets none: it would need a queue, in a process
+        of its own for each trial, to carry what the trial's files say already.
+        """
         ray.train.report(dict(metrics))
 
     def preemption_notice(self) -> bool:
@@ -72,9 +74,8 @@ class TrainRun:
 
     def fit(self, spec: TrialSpec) -> None:
         """Run the trial in one Train worker; raises what ended the run when it failed."""
-        # Heavy, and the worker, which imports this module too, needs neither.
+        # Heavy, and the worker, which imports this module too, does not need it.
         from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
-        from ray.tune.integration.ray_train import TuneReportCallback
 
         gpus = self.resources.gpus
         DataParallelTrainer(
@@ -90,6 +91,5 @@ class TrainRun:
                 name=spec.name,
                 storage_path=str(self.scratch / "train"),
                 failure_config=ray.train.FailureConfig(max_failures=self.max_failures),
-                callbacks=[TuneReportCallback()],
             ),
         ).fit()

@@ -119,7 +119,8 @@ def trial_resources(config: RunConfig, nodes: Sequence[Node]) -> Resources:
             f"a trial asks for {cpus} CPUs and {gpus:g} GPUs on one node, there are {have}; "
             "lower resources.cpus_per_trial or resources.gpus_per_trial"
         )
-    return Resources(cpus, gpus, min(places, asked.max_concurrent or places))
+    concurrent = min(places, asked.max_concurrent or places)
+    return Resources(cpus, gpus, concurrent, full=concurrent == places)
 
 
 def _document(request: RunRequest, shards: Path, manifest: Manifest) -> RunDocument:

@@ -201,3 +201,24 @@ def test_imagenet_without_file_and_network_says_where_to_put_it(
     keras_cache().mkdir(parents=True)
     (keras_cache() / row.weights_file).write_bytes(b"")
     assert find_weights(row, "imagenet") == keras_cache() / row.weights_file
+
+
+def test_the_fused_adam_is_keras_adam():
+    import keras
+
+    from trainers import backend
+
+    dice = np.random.default_rng(3)
+    start = dice.normal(size=(7, 5)).astype("float32")
+    scales = 10.0 ** dice.uniform(-6, 2, (20, 1, 1))
+    gradients = (dice.normal(size=(20, 7, 5)) * scales).astype("float32")
+    ends = []
+    for optimizer in (keras.optimizers.Adam(0.01), backend.adam(0.01)):
+        variable = keras.Variable(start)
+        optimizer.build([variable])
+        for gradient in gradients:
+            optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+        ends.append([one.numpy() for one in (variable, *optimizer.variables)])
+    for plain, fused in zip(*ends, strict=True):
+        np.testing.assert_allclose(fused, plain, rtol=2e-5, atol=2e-6)
+    assert np.abs(ends[0][0] - start).max() > 0.05

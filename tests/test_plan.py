@@ -54,13 +54,15 @@ def test_an_unknown_gpu_gives_no_hours_rather_than_wrong_ones():
 
 def test_resources_fill_the_machine_and_refuse_more_than_there_is():
     config = load_config(preset="demo")
-    assert trial_resources(config, [Node(8, 0)]) == Resources(1, 0, 8)
-    assert trial_resources(config, [Node(8, 2)]) == Resources(1, 1.0, 2)
-    assert trial_resources(config, [Node(4, 0), Node(8, 2), Node(1, 4)]) == Resources(1, 1.0, 3)
+    assert trial_resources(config, [Node(8, 0)]) == Resources(1, 0, 8, full=True)
+    assert trial_resources(config, [Node(8, 2)]) == Resources(1, 1.0, 2, full=True)
+    assert trial_resources(config, [Node(4, 0), Node(8, 2), Node(1, 4)]) == Resources(
+        1, 1.0, 3, full=True
+    )
     half = load_config(preset="demo", settings=["resources.gpus_per_trial=0.5"])
-    assert trial_resources(half, [Node(8, 2)]) == Resources(1, 0.5, 4)
+    assert trial_resources(half, [Node(8, 2)]) == Resources(1, 0.5, 4, full=True)
     capped = load_config(preset="demo", settings=["resources.max_concurrent=3"])
-    assert trial_resources(capped, [Node(8, 0)]).concurrent == 3
+    assert trial_resources(capped, [Node(8, 0)]) == Resources(1, 0, 3, full=False)
     greedy = load_config(preset="demo", settings=["resources.cpus_per_trial=6"])
     with pytest.raises(ConfigError, match=r"6 CPUs.*there are 4 CPUs and 0 GPUs, 4 CPUs"):
         trial_resources(greedy, [Node(4, 0), Node(4, 0)])  # eight in all, but on no node

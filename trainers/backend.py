@@ -6,8 +6,12 @@
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
 
 from datasets.errors import ConfigError
+
+if TYPE_CHECKING:
+    import keras
 
 
 def quiet_environment() -> dict[str, str]:
@@ -16,6 +20,20 @@ def quiet_environment() -> dict[str, str]:
     Ray Train's TensorFlow helpers set `TF_USE_LEGACY_KERAS`, which would bring Keras 2.
     """
     return {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
+
+
+def allocator_environment() -> dict[str, str]:
+    """Environment that a trial's process must be started with, so that freed memory stays its own.
+
+    TensorFlow frees and allocates each tensor of a step anew. glibc gives such memory back to the
+    system each time, and to fault it in again takes a fifth of a step on the CPU (ResNet152 at 76
+    pixels, batch 8: 1.23 s a step, 1.00 s with this). Other C libraries ignore it.
+    """
+    return {
+        "MALLOC_ARENA_MAX": "1",  # Arenas of threads are given back whatever the threshold.
+        "MALLOC_MMAP_MAX_": "0",
+        "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
+    }
 
 
 def configure(threads: int, deterministic: bool, needed_gpus: float = 0) -> None:
@@ -50,6 +68,46 @@ def configure(threads: int, deterministic: bool, needed_gpus: float = 0) -> None
         # On the CPU the graph optimizer takes a third of the start of a deep model and gives no
         # faster step (ResNet50 at 80 pixels: 0.78 s with and without). On a GPU it chooses layouts.
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+def adam(learning_rate: float) -> "keras.optimizers.Adam":
+    """Keras' Adam, each variable updated by one operation of TensorFlow in place of a dozen.
+
+    The formula is the same (Kingma and Ba 2015, the form before section 2.1, as in both sources);
+    only the rounding can differ. Where the update is bound by memory it takes a third of the time:
+    ResNet152 on one core, batch 8, needs 0.87 s a step in place of 1.00.
+    """
+    import keras
+    import tensorflow as tf
+
+    class FusedAdam(keras.optimizers.Adam):  # type: ignore[misc]  # Keras has no types
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            if tf.distribute.has_strategy():
+                super().update_step(gradient, variable, learning_rate)
+                return
+            index = self._get_variable_index(variable)
+            kind = variable.dtype
+            step = tf.cast(self.iterations + 1, kind)
+            beta_1, beta_2 = tf.cast(self.beta_1, kind), tf.cast(self.beta_2, kind)
+            tf.raw_ops.ResourceApplyAdam(
+                var=_handle(variable),
+                m=_handle(self._momentums[index]),
+                v=_handle(self._velocities[index]),
+                beta1_power=tf.pow(beta_1, step),
+                beta2_power=tf.pow(beta_2, step),
+                lr=tf.cast(learning_rate, kind),
+                beta1=beta_1,
+                beta2=beta_2,
+                epsilon=tf.cast(self.epsilon, kind),
+                grad=tf.cast(gradient, kind),
+            )
+
+    return FusedAdam(learning_rate)
+
+
+def _handle(variable: Any) -> Any:
+    """The resource of a TensorFlow variable, or of the one inside a Keras variable."""
+    return variable.handle if hasattr(variable, "handle") else variable.value.handle
 
 
 def device_name() -> str:

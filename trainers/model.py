@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets.errors import ConfigError
 from datasets.labels import NUM_CLASSES
+from trainers import backend
 from trainers.architectures import Architecture
 from trainers.recipe import Recipe
 from trainers.weights import find_weights
@@ -78,7 +79,7 @@ def compile_model(model: "keras.Model", recipe: Recipe) -> None:
     import keras
 
     model.compile(
-        optimizer=keras.optimizers.Adam(recipe.learning_rate),
+        optimizer=backend.adam(recipe.learning_rate),
         loss=recipe.loss,
         metrics=["accuracy"],
         jit_compile=False,  # XLA would choose other bits on other machines.

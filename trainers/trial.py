@@ -3,6 +3,7 @@
 import logging
 import time
 import traceback
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from trainers.architectures import architecture
 from trainers.books import Books
 from trainers.checkpoint import Checkpoint, Clock, HistoryRow, Identity, Machine, Position
 from trainers.context import TrialContext
+from trainers.cores import own_cores
 from trainers.evaluation import Evaluation, evaluate
 from trainers.ownership import sole_owner
 from trainers.progress import ProgressWriter
@@ -56,7 +58,11 @@ def _run(spec: TrialSpec, context: TrialContext) -> TrialResult:
     progress.phase("staging")
     data = stage(spec.shards, spec.cache_dir, spec.recipe.image_size, mode=spec.cache_mode)
     progress.phase("building")
-    session = _Session.begin(spec, context, data, progress)
+    with nullcontext() if spec.gpus else own_cores(spec.threads):
+        return _train(_Session.begin(spec, context, data, progress), spec, context)
+
+
+def _train(session: "_Session", spec: TrialSpec, context: TrialContext) -> TrialResult:
     evaluation = None
     while session.cursor.position.epoch < spec.recipe.epochs:
         logs = session.fit()
