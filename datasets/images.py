@@ -67,19 +67,28 @@ def decode_rgb(data: bytes, size: int | None = None) -> ImageHWC:
     return np.asarray(_resized(_open_rgb(data), size))
 
 
-def store_image(image: bytes | ImageHWC, size: int, encoding: Encoding) -> bytes:
+Bounds = tuple[float, float, float, float]
+"""left, top, right, bottom of a part of an upright image, pixels."""
+
+
+def store_image(
+    image: bytes | ImageHWC, size: int, encoding: Encoding, bounds: Bounds | None = None
+) -> bytes:
     """Return the bytes to store for an image: RGB, `size` by `size` pixels, in `encoding`.
 
-    A JPEG that is RGB, upright and of that size already is kept as it is: encoding it again would
-    only lose quality. Raises `UnreadableImageError`.
+    `bounds` is the part to keep; what of it lies outside the image is left off. A whole JPEG that
+    is RGB, upright and of that size already is kept as it is: encoding it again would only lose
+    quality. Raises `UnreadableImageError`, also when `bounds` holds no pixel of the image.
     """
     if isinstance(image, bytes):
-        if encoding == "jpeg" and _is_ready_jpeg(image, size):
+        if encoding == "jpeg" and bounds is None and _is_ready_jpeg(image, size):
             _open_rgb(image)  # It must decode to its end all the same.
             return image
         picture = _open_rgb(image)
     else:
         picture = Image.fromarray(image)
+    if bounds is not None:
+        picture = _cropped(picture, bounds)
     picture = _resized(picture, size)
     if encoding == "raw":
         return picture.tobytes()
@@ -109,6 +118,18 @@ def load_stored(image: bytes, encoding: Encoding, stored_size: int, size: int) -
     if picture.size != (stored_size, stored_size):
         raise UnreadableImageError(f"{picture.size} pixels, expected {stored_size} squared")
     return np.asarray(_resized(picture, size))
+
+
+def _cropped(picture: Image.Image, bounds: Bounds) -> Image.Image:
+    limits = (*picture.size, *picture.size)
+    left, top, right, bottom = (
+        min(max(round(value), 0), limit) for value, limit in zip(bounds, limits, strict=True)
+    )
+    if left >= right or top >= bottom:
+        raise UnreadableImageError(
+            f"the face box lies outside the image of {picture.width}x{picture.height} pixels"
+        )
+    return picture.crop((left, top, right, bottom))
 
 
 def _resized(picture: Image.Image, size: int | None) -> Image.Image:

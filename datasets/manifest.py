@@ -59,7 +59,9 @@ class Manifest(_Frozen):
     classes: dict[SplitName, dict[str, int]]
     """Rows per expression, for each split."""
     excluded: dict[str, int] = Field(default_factory=dict)
-    """Rows left out by their label: None, Uncertain, No-Face."""
+    """Rows left out on purpose, by reason: None, Uncertain, No-Face, …"""
+    remarks: dict[str, int] = Field(default_factory=dict)
+    """What else was noticed about rows, and about how many."""
     rejected: int = Field(default=0, ge=0)
     """Rows that could not be used; `rejected.csv` lists them."""
     fingerprint: str = Field(pattern="^[0-9a-f]{64}$")
@@ -68,6 +70,11 @@ class Manifest(_Frozen):
     def rows(self, split: SplitName) -> int:
         """Return the number of rows of `split`."""
         return sum(shard.rows for shard in self.shards if shard.split == split)
+
+    @property
+    def num_rows(self) -> int:
+        """The number of rows of all splits."""
+        return sum(shard.rows for shard in self.shards)
 
     def of_split(self, split: SplitName) -> list[ShardEntry]:
         """Return the shards of `split`, in data set order."""
@@ -132,6 +139,14 @@ def file_sha256(path: Path) -> str:
     """Return the sha256 of a file, in hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def shard_entry(directory: Path, file: str, split: SplitName, rows: int) -> ShardEntry:
+    """Return the entry for a shard that was just written; `file` is relative to `directory`."""
+    path = directory / file
+    return ShardEntry(
+        file=file, split=split, rows=rows, bytes=path.stat().st_size, sha256=file_sha256(path)
+    )
 
 
 def shard_problem(directory: Path, shard: ShardEntry) -> str | None:

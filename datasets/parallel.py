@@ -1,16 +1,16 @@
-"""Threads for work that lets go of Python's lock (decode, resize, encode), in order and bounded."""
+"""Work spread over threads or processes, its results in order, a bounded number ahead."""
 
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Enough that a slow item does not leave the other threads idle, few enough to hold in memory.
-_AHEAD_PER_THREAD = 16
+# Enough that a slow item does not leave the other workers idle, few enough to hold in memory.
+_AHEAD_PER_WORKER = 16
 
 
 def num_cores() -> int:
@@ -21,15 +21,17 @@ def num_cores() -> int:
 def ordered_map(
     function: Callable[[Item], Result],
     items: Iterable[Item],
-    pool: ThreadPoolExecutor,
-    threads: int,
+    pool: Executor,
+    workers: int,
+    *,
+    ahead: int = _AHEAD_PER_WORKER,
 ) -> Iterator[Result]:
-    """Yield `function(item)` in the order of `items`, a bounded number of items ahead."""
+    """Yield `function(item)` in the order of `items`, at most `ahead` items per worker ahead."""
     waiting: deque[Future[Result]] = deque()
     try:
         for item in items:
             waiting.append(pool.submit(function, item))
-            if len(waiting) >= threads * _AHEAD_PER_THREAD:
+            if len(waiting) >= workers * ahead:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

@@ -5,19 +5,24 @@ and last of all the manifest, whose presence says that the directory is complete
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 
+from datasets.dealing import DEFAULT_MAX_REJECTED, ROWS_PER_SHARD, Deal, Scan, scan, shard_tasks
 from datasets.destination import (
     REJECTED_NAME,
+    check_destination,
     clear_half_written,
+    drop_unlisted,
     finished_manifest,
     write_rejected,
 )
-from datasets.errors import ConfigError, DataError
-from datasets.labels import EXCLUDED, EXPRESSIONS
+from datasets.errors import DataError
+from datasets.journal import journal
+from datasets.labels import EXPRESSIONS
+from datasets.leaks import REASON, drop_leaks
 from datasets.manifest import (
     SPLITS,
     Encoding,
@@ -28,24 +33,14 @@ from datasets.manifest import (
     content_fingerprint,
     write_manifest,
 )
-from datasets.shard_writer import ShardOutcome, ShardTask, StoredAs, write_task
-from datasets.sources import (
-    SOURCES,
-    AnyRow,
-    Excluded,
-    Rejected,
-    SourceOptions,
-    SourceRow,
-    choose_layout,
-)
+from datasets.shard_pool import RunTasks, shard_outcomes
+from datasets.shard_writer import ShardOutcome, StoredAs
+from datasets.sources import SOURCES, AnyRow, Rejected, SourceOptions, choose_layout
 from datasets.sources.drawn import DRAWN_SOURCE, DrawnFaces
-from datasets.splits import validation_rows
 
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all)."""
 
-ROWS_PER_SHARD = 2048
-DEFAULT_MAX_REJECTED = 0.01
 _REASONS_SHOWN = 5
 
 
@@ -62,31 +57,38 @@ def prepare(
     csv: str | None = None,
     image_column: str | None = None,
     label_column: str | None = None,
+    label_names: str | None = None,
+    min_relfcs: float | None = None,
+    margin: float = 0.0,
     max_rejected: float = DEFAULT_MAX_REJECTED,
+    without_leaks: bool = False,
     rows_per_shard: int = ROWS_PER_SHARD,
+    run: RunTasks | None = None,
     progress: Progress | None = None,
 ) -> Manifest:
     """Write the labelled images of `source_path` as shards to `dest`; return their manifest.
 
-    Images become RGB and `image_size` pixels square (see `datasets.images`). A source without a
+    Images become RGB and `image_size` pixels square (see `datasets.images`), after a crop to the
+    face's box and `margin` around it where the source has boxes. A source without a
     validation split gets one: `validation_fraction` of each class, drawn by `seed`. Rows that
     can't be used are listed in `dest/rejected.csv`; rows of the excluded labels are only counted.
-    The same request on a finished `dest` changes nothing.
+    The same request on a finished `dest` changes nothing; after an interruption it goes on, and
+    `dest` ends with the same bytes. `without_leaks` drops training images of which validation
+    holds a duplicate. `run` says where shards are written: by default on all cores.
 
     Raises `DataError` for a source that is absent, empty or of no known layout, for a share of
     rejected rows above `max_rejected`, and for a `dest` that holds other data or can't be written;
     `ConfigError` for an option outside its range.
     """
-    stored = StoredAs(image_size, encoding, format)
-    options = SourceOptions(csv, image_column, label_column)
-    plan = _Plan(validation_fraction, seed, max_rejected, rows_per_shard)
+    stored = StoredAs(image_size, encoding, format, margin)
+    options = SourceOptions(csv, image_column, label_column, label_names, min_relfcs)
+    deal = Deal(validation_fraction, seed, max_rejected, rows_per_shard, without_leaks)
     try:
         layout = choose_layout(source_path, layout, options)
         rows = SOURCES[layout].rows(source_path, options)
         source = {"source": str(source_path.resolve()), "layout": layout}
-        return _write(
-            dest, rows, {**source, **asdict(options)}, stored=stored, plan=plan, progress=progress
-        )
+        request = {**source, **asdict(options)}
+        return _write(dest, rows, request, stored=stored, deal=deal, run=run, progress=progress)
     except OSError as error:
         raise _os_problem(error, dest) from error
 
@@ -101,6 +103,7 @@ def synth(
     format: ShardFormat = "arrow",
     encoding: Encoding = "jpeg",
     rows_per_shard: int = ROWS_PER_SHARD,
+    run: RunTasks | None = None,
     progress: Progress | None = None,
 ) -> Manifest:
     """Draw `train` + `validation` faces of `size` pixels and write them as shards to `dest`.
@@ -109,7 +112,7 @@ def synth(
     """
     stored = StoredAs(size, encoding, format)
     faces = DrawnFaces(train, validation, size, seed)
-    plan = _Plan(rows_per_shard=rows_per_shard, seed=seed)
+    deal = Deal(rows_per_shard=rows_per_shard, seed=seed)
     request: dict[str, RequestValue] = {
         "source": DRAWN_SOURCE,
         "train": train,
@@ -117,40 +120,9 @@ def synth(
     }
     try:
         rows = faces.rows(dest, SourceOptions())
-        return _write(dest, rows, request, stored=stored, plan=plan, progress=progress)
+        return _write(dest, rows, request, stored=stored, deal=deal, run=run, progress=progress)
     except OSError as error:
         raise _os_problem(error, dest) from error
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """How rows are dealt to splits and shards, and how many may be rejected."""
-
-    validation_fraction: float = 0.2
-    seed: int = 0
-    max_rejected: float = DEFAULT_MAX_REJECTED
-    rows_per_shard: int = ROWS_PER_SHARD
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.validation_fraction < 1.0:
-            raise ConfigError(
-                f"validation fraction {self.validation_fraction}: give a number between 0 and 1"
-            )
-        if not 0 <= self.seed < 2**64:
-            raise ConfigError(f"seed {self.seed}: give a whole number from 0")
-        if not 0.0 <= self.max_rejected <= 1.0:
-            raise ConfigError(f"max-rejected {self.max_rejected}: give a fraction from 0 to 1")
-        if self.rows_per_shard < 1:
-            raise ConfigError(f"rows per shard {self.rows_per_shard}: give at least 1")
-
-
-@dataclass(frozen=True)
-class _Scan:
-    """The rows of a source, before any image is opened."""
-
-    rows: list[SourceRow]
-    rejected: list[Rejected]
-    excluded: dict[str, int]
 
 
 def _write(
@@ -159,84 +131,49 @@ def _write(
     source_request: dict[str, RequestValue],
     *,
     stored: StoredAs,
-    plan: _Plan,
+    deal: Deal,
+    run: RunTasks | None,
     progress: Progress | None,
 ) -> Manifest:
-    request = {**source_request, **asdict(stored), **asdict(plan)}
+    request = {**source_request, **asdict(stored), **asdict(deal)}
     finished = finished_manifest(dest, request)
     if finished is not None:
         return finished
-    clear_half_written(dest)
-    scan = _scan(source_rows)
-    _check_rejected(dest, scan.rejected, len(scan.rows), plan.max_rejected)
-    if not scan.rows:
-        raise DataError(f"{request['source']} has no labelled image that can be used")
-    outcomes = list(_outcomes(dest, _tasks(scan.rows, plan), stored, len(scan.rows), progress))
-    rejected = [*scan.rejected, *chain.from_iterable(one.rejected for one in outcomes)]
-    _check_rejected(dest, rejected, _num_rows(outcomes), plan.max_rejected)
-    write_rejected(dest, rejected)
-    manifest = _manifest(outcomes, request, stored, scan.excluded, len(rejected))
-    write_manifest(dest, manifest)
+    check_destination(dest)
+    with journal(dest, request) as continues:
+        clear_half_written(dest, keep_shards=continues)
+        found = scan(source_rows)
+        _check_rejected(dest, found.rejected, len(found.rows), deal.max_rejected)
+        if not found.rows:
+            raise DataError(f"{request['source']} has no labelled image that can be used")
+        tasks = shard_tasks(found.rows, deal)
+        shards = shard_outcomes(dest, tasks, stored, total=len(found.rows), run=run)
+        outcomes = _counted(shards, len(found.rows), progress)
+        rejected = [*found.rejected, *chain.from_iterable(one.rejected for one in outcomes)]
+        _check_rejected(dest, rejected, _num_rows(outcomes), deal.max_rejected)
+        _check_splits(dest, outcomes, rejected)
+        manifest = _manifest(outcomes, request, stored, found, len(rejected))
+        if deal.without_leaks:
+            outcomes = drop_leaks(dest, manifest, outcomes, progress)
+            found.excluded[REASON] = manifest.num_rows - _num_rows(outcomes)
+            manifest = _manifest(outcomes, request, stored, found, len(rejected))
+        write_rejected(dest, rejected)
+        drop_unlisted(dest, manifest)
+        write_manifest(dest, manifest)
     return manifest
 
 
-def _scan(source_rows: Iterable[AnyRow]) -> _Scan:
-    rows: list[SourceRow] = []
-    rejected: list[Rejected] = []
-    excluded: Counter[int] = Counter()
-    for row in source_rows:
-        if isinstance(row, SourceRow):
-            rows.append(row)
-        elif isinstance(row, Rejected):
-            rejected.append(row)
-        else:
-            excluded[_excluded_label(row)] += 1
-    named = {EXCLUDED[code]: excluded[code] for code in sorted(excluded)}
-    return _Scan(rows, rejected, named)
-
-
-def _excluded_label(row: Excluded) -> int:
-    return row.label
-
-
-def _tasks(rows: Sequence[SourceRow], plan: _Plan) -> Iterator[ShardTask]:
-    """Deal the rows to splits and to shards, in the order of the source."""
-    for split, members in _by_split(rows, plan).items():
-        for number, start in enumerate(range(0, len(members), plan.rows_per_shard)):
-            chunk = members[start : start + plan.rows_per_shard]
-            yield ShardTask(split, number, tuple(chunk))
-
-
-def _by_split(rows: Sequence[SourceRow], plan: _Plan) -> dict[SplitName, list[SourceRow]]:
-    loose = [position for position, row in enumerate(rows) if row.split is None]
-    labels = [rows[position].label for position in loose]
-    chosen = validation_rows(labels, plan.validation_fraction, plan.seed)
-    validation = {loose[place] for place in chosen}
-    by_split: dict[SplitName, list[SourceRow]] = {split: [] for split in SPLITS}
-    for position, row in enumerate(rows):
-        default: SplitName = "validation" if position in validation else "train"
-        by_split[row.split or default].append(row)
-    for split, members in by_split.items():
-        if not members:
-            raise DataError(
-                f"the source has no image for {split}: {len(rows)} image(s) can be used in all"
-            )
-    return by_split
-
-
-def _outcomes(
-    dest: Path,
-    tasks: Iterable[ShardTask],
-    stored: StoredAs,
-    total: int,
-    progress: Progress | None,
-) -> Iterator[ShardOutcome]:
+def _counted(
+    shards: Iterable[ShardOutcome], total: int, progress: Progress | None
+) -> list[ShardOutcome]:
+    outcomes: list[ShardOutcome] = []
     done = 0
-    for task in tasks:
-        yield write_task(dest, task, stored)
-        done += len(task.rows)
+    for one in shards:
+        outcomes.append(one)
+        done += len(one.digests) + len(one.rejected)
         if progress is not None:
             progress(done, total)
+    return outcomes
 
 
 def _num_rows(outcomes: Iterable[ShardOutcome]) -> int:
@@ -262,20 +199,30 @@ def _check_rejected(
     )
 
 
+def _check_splits(
+    dest: Path, outcomes: Sequence[ShardOutcome], rejected: Sequence[Rejected]
+) -> None:
+    filled = {one.entry.split for one in outcomes if one.entry is not None}
+    for split in SPLITS:
+        if split not in filled:
+            write_rejected(dest, rejected)
+            raise DataError(
+                f"no image of {split} can be used: {dest / REJECTED_NAME} says why, row by row. "
+                "Mend the source, or hold out more with --validation-fraction."
+            )
+
+
 def _manifest(
     outcomes: Sequence[ShardOutcome],
     request: dict[str, RequestValue],
     stored: StoredAs,
-    excluded: dict[str, int],
+    found: Scan,
     rejected: int,
 ) -> Manifest:
     counts: dict[SplitName, Counter[str]] = {split: Counter() for split in SPLITS}
     for one in outcomes:
         if one.entry is not None:
             counts[one.entry.split].update(one.classes)
-    for split, found in counts.items():
-        if not found:
-            raise DataError(f"no image of {split} can be used: all are listed in {REJECTED_NAME}")
     digests = chain.from_iterable(one.digests for one in outcomes)
     return Manifest(
         image_size=stored.image_size,
@@ -285,7 +232,8 @@ def _manifest(
         request=request,
         shards=[one.entry for one in outcomes if one.entry is not None],
         classes={s: {name: counts[s][name] for name in EXPRESSIONS} for s in SPLITS},
-        excluded=excluded,
+        excluded=found.excluded,
+        remarks=found.remarks,
         rejected=rejected,
         fingerprint=content_fingerprint(stored.image_size, stored.encoding, digests),
     )

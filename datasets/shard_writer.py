@@ -13,22 +13,23 @@ from typing import NamedTuple
 
 from datasets.errors import ConfigError
 from datasets.files import write_atomically
-from datasets.images import UnreadableImageError, read_image_file, store_image
+from datasets.images import Bounds, UnreadableImageError, read_image_file, store_image
 from datasets.labels import EXPRESSIONS
 from datasets.manifest import (
     Encoding,
     ShardEntry,
     ShardFormat,
     SplitName,
-    file_sha256,
     row_digest,
+    shard_entry,
 )
-from datasets.parallel import num_cores, ordered_map
+from datasets.parallel import ordered_map
 from datasets.shards import FORMATS, ShardRow
-from datasets.sources import Rejected, SourceRow
+from datasets.sources import Box, Rejected, SourceRow
 
 SMALLEST_SIZE = 8
 LARGEST_SIZE = 2048
+LARGEST_MARGIN = 2.0
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,16 @@ class StoredAs:
     """Height and width, pixels."""
     encoding: Encoding
     format: ShardFormat
+    margin: float = 0.0
+    """Added to each side of a face's box, as a fraction of its width or height."""
 
     def __post_init__(self) -> None:
         if not SMALLEST_SIZE <= self.image_size <= LARGEST_SIZE:
             raise ConfigError(
                 f"image size {self.image_size}: use {SMALLEST_SIZE} to {LARGEST_SIZE} pixels"
             )
+        if not 0.0 <= self.margin <= LARGEST_MARGIN:
+            raise ConfigError(f"margin {self.margin}: give a fraction from 0 to {LARGEST_MARGIN}")
         for name, value, known in (
             ("encoding", self.encoding, ("jpeg", "png", "raw")),
             ("format", self.format, tuple(FORMATS)),
@@ -77,7 +82,7 @@ class ShardOutcome(NamedTuple):
     rejected: tuple[Rejected, ...]
 
 
-def write_task(dest: Path, task: ShardTask, stored: StoredAs) -> ShardOutcome:
+def write_task(dest: Path, task: ShardTask, stored: StoredAs, threads: int) -> ShardOutcome:
     """Read, convert and write the rows of `task` to their shard under `dest`, atomically.
 
     A row whose image can't be used is left out and returned as rejected. Raises `OSError` if the
@@ -88,7 +93,7 @@ def write_task(dest: Path, task: ShardTask, stored: StoredAs) -> ShardOutcome:
     labels: list[int] = []
 
     def kept() -> Iterator[ShardRow]:
-        for row, image in _stored_images(task.rows, stored):
+        for row, image in _stored_images(task.rows, stored, threads):
             if isinstance(image, str):
                 rejected.append(Rejected(row.origin, image))
                 continue
@@ -103,28 +108,35 @@ def write_task(dest: Path, task: ShardTask, stored: StoredAs) -> ShardOutcome:
     if not labels:
         path.unlink()
         return ShardOutcome(None, (), {}, tuple(rejected))
-    entry = ShardEntry(
-        file=task.file(stored),
-        split=task.split,
-        rows=len(labels),
-        bytes=path.stat().st_size,
-        sha256=file_sha256(path),
-    )
+    entry = shard_entry(dest, task.file(stored), task.split, len(labels))
     return ShardOutcome(entry, tuple(digests), classes, tuple(rejected))
 
 
 def _stored_images(
-    rows: Sequence[SourceRow], stored: StoredAs
+    rows: Sequence[SourceRow], stored: StoredAs, threads: int
 ) -> Iterator[tuple[SourceRow, bytes | str]]:
     """Yield each row with the bytes to store, or with the reason why there are none."""
 
     def convert(row: SourceRow) -> bytes | str:
         try:
             image = read_image_file(row.image) if isinstance(row.image, Path) else row.image()
-            return store_image(image, stored.image_size, stored.encoding)
+            bounds = None if row.box is None else _with_margin(row.box, stored.margin)
+            return store_image(image, stored.image_size, stored.encoding, bounds)
         except UnreadableImageError as error:
             return str(error)
 
-    threads = num_cores()
+    if threads == 1:
+        yield from ((row, convert(row)) for row in rows)
+        return
     with ThreadPoolExecutor(threads, thread_name_prefix="prepare") as pool:
         yield from zip(rows, ordered_map(convert, rows, pool, threads), strict=True)
+
+
+def _with_margin(box: Box, margin: float) -> Bounds:
+    across, down = box.width * margin, box.height * margin
+    return (
+        box.left - across,
+        box.top - down,
+        box.left + box.width + across,
+        box.top + box.height + down,
+    )

@@ -1,42 +1,28 @@
-"""`fer-orch data …`: make and check shards."""
+"""`fer-orch data …`: make, check and look at shards."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from datasets.labels import EXPRESSIONS
-from datasets.manifest import Encoding, Manifest, ShardFormat
-from orchestrator.preflight import bar
+from datasets.manifest import Encoding, ShardFormat
+from orchestrator.data_look_cli import audit_command, inspect_command
+from orchestrator.data_tables import print_manifest
+from orchestrator.progress_bar import bar
 
-data_app = typer.Typer(no_args_is_help=True, help="Make and check data sets.")
+if TYPE_CHECKING:
+    from datasets.shard_pool import RunTasks
+
+data_app = typer.Typer(no_args_is_help=True, help="Make, check and look at data sets.")
+
+data_app.command("inspect")(inspect_command)
+data_app.command("audit")(audit_command)
 
 _Format = Annotated[ShardFormat, typer.Option("--format", help="Kind of shard file.")]
 _Encoding = Annotated[Encoding, typer.Option(help="How images are stored.")]
 _Size = Annotated[int, typer.Option(help="Side of the square images, pixels.")]
-
-
-def _print_manifest(manifest: Manifest, dest: Path, console: Console) -> None:
-    table = Table(title=Text(str(dest)), title_justify="left")
-    table.add_column("expression")
-    for split in manifest.classes:
-        table.add_column(split, justify="right")
-    for expression in EXPRESSIONS:
-        counts = [manifest.classes[split].get(expression, 0) for split in manifest.classes]
-        table.add_row(expression, *(f"{count:,}" for count in counts))
-    table.add_section()
-    table.add_row("all", *(f"{manifest.rows(split):,}" for split in manifest.classes))
-    console.print(table)
-    console.print(
-        f"{manifest.image_size} pixels, {manifest.encoding} in {manifest.format}, "
-        f"{len(manifest.shards)} shards, {manifest.rejected} rows rejected, "
-        f"{sum(manifest.excluded.values())} excluded; fingerprint {manifest.fingerprint}",
-        highlight=False,
-        soft_wrap=True,
-    )
+_Shards = Annotated[Path, typer.Argument(help="A directory of shards.")]
 
 
 @data_app.command("synth")
@@ -46,13 +32,32 @@ def synth_command(
     validation: Annotated[int, typer.Option(help="Validation faces.")] = 800,
     size: _Size = 224,
     seed: Annotated[int, typer.Option(help="Other seeds draw other faces.")] = 0,
+    layout: Annotated[
+        str, typer.Option(help="shards, or a layout that `prepare` reads (affectnet-2017, …).")
+    ] = "shards",
+    quirks: Annotated[
+        bool, typer.Option(help="In such a layout: with the faults that copies of it have.")
+    ] = True,
     file_format: _Format = "arrow",
     encoding: _Encoding = "jpeg",
 ) -> None:
-    """Draw faces with the eight expressions and write them as shards."""
+    """Draw faces with the eight expressions, as shards or in a layout as people have it."""
     from datasets.prepare import synth
+    from datasets.synthetic import Request, write_layout
 
     console = Console()
+    if layout != "shards":
+        request = Request(train, validation, size, seed, quirks)
+        with bar("drawing faces", console) as advance:
+            truth = write_layout(dest, layout, request, progress=advance)
+        console.print(
+            f"{dest}: {len(truth.kept)} faces, {truth.rejected.total()} rows to reject, "
+            f"{truth.excluded.total()} to exclude",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+        return
     with bar("drawing faces", console) as advance:
         manifest = synth(
             dest,
@@ -64,19 +69,20 @@ def synth_command(
             encoding=encoding,
             progress=advance,
         )
-    _print_manifest(manifest, dest, console)
+    print_manifest(manifest, dest, console)
 
 
 @data_app.command("prepare")
 def prepare_command(
     source: Annotated[Path, typer.Argument(help="The data set as you have it.")],
     dest: Annotated[Path, typer.Argument(help="Directory to write.")],
-    layout: Annotated[
-        str | None, typer.Option(help="csv-folder or class-folders; default: detected.")
-    ] = None,
+    layout: Annotated[str | None, typer.Option(help="Name of the layout; else detected.")] = None,
     file_format: _Format = "arrow",
     encoding: _Encoding = "jpeg",
     size: _Size = 224,
+    margin: Annotated[
+        float, typer.Option(help="Kept around a face's box, as a part of its size.")
+    ] = 0.0,
     validation_fraction: Annotated[
         float, typer.Option(help="Part held out of each class where the source has no split.")
     ] = 0.2,
@@ -84,11 +90,26 @@ def prepare_command(
     csv: Annotated[str | None, typer.Option(help="CSV file; default: the only one there.")] = None,
     image_column: Annotated[str | None, typer.Option(help="Column of image paths.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of labels.")] = None,
+    label_names: Annotated[
+        str | None, typer.Option(help="Names of the labels 0, 1, …, with commas between.")
+    ] = None,
+    min_relfcs: Annotated[
+        float | None, typer.Option(help="Leave out rows of a lower relFCs (Kaggle).")
+    ] = None,
     max_rejected: Annotated[
         float, typer.Option(help="Stop when a larger part of the rows can't be used.")
     ] = 0.01,
+    drop_leaks: Annotated[
+        bool, typer.Option("--drop-leaks", help="Drop training images that validation holds too.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes; default: one for each core.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster whose nodes all see both folders.")
+    ] = None,
 ) -> None:
-    """Turn a folder of labelled images into verified shards."""
+    """Turn labelled images, in any known layout, into verified shards."""
     from datasets.prepare import prepare
 
     console = Console()
@@ -100,26 +121,47 @@ def prepare_command(
             format=file_format,
             encoding=encoding,
             image_size=size,
+            margin=margin,
             validation_fraction=validation_fraction,
             seed=seed,
             csv=csv,
             image_column=image_column,
             label_column=label_column,
+            label_names=label_names,
+            min_relfcs=min_relfcs,
             max_rejected=max_rejected,
+            without_leaks=drop_leaks,
+            run=_where(workers, address),
             progress=advance,
         )
-    _print_manifest(manifest, dest, console)
-    if manifest.rejected:
-        console.print(f"rejected rows: {dest / 'rejected.csv'}", markup=False, soft_wrap=True)
+    print_manifest(manifest, dest, console)
+
+
+def _where(workers: int | None, address: str | None) -> "RunTasks | None":
+    if address is not None:
+        if workers is not None:
+            raise typer.BadParameter("--workers is for this machine, --address for a cluster")
+        from orchestrator.ray_environment import prepare_environment
+
+        prepare_environment()
+        from orchestrator.ray_prepare import OnRay
+
+        return OnRay(address)
+    if workers is not None:
+        from datasets.shard_pool import OnThisMachine
+
+        return OnThisMachine(workers)
+    return None
 
 
 @data_app.command("verify")
-def verify_command(dest: Annotated[Path, typer.Argument(help="A directory of shards.")]) -> None:
-    """Check every shard against the manifest: presence, size, checksum."""
-    from datasets.manifest import read_manifest, verify_shards
+def verify_command(dest: _Shards) -> None:
+    """Read every shard: size, checksum, rows and labels, as the manifest says."""
+    from datasets.manifest import read_manifest
+    from datasets.verify import verify
 
     console = Console()
     manifest = read_manifest(dest)
     with bar("checking shards", console) as advance:
-        verify_shards(dest, manifest, progress=advance)
+        verify(dest, manifest, progress=advance)
     console.print(f"{len(manifest.shards)} shards are as the manifest says", highlight=False)

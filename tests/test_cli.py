@@ -228,4 +228,5 @@ def test_the_list_of_commands_and_options_changes_on_purpose_only():
         "status": ["run"],
         "models": ["--json"],
     }
-    assert sorted(group.commands["data"].commands) == ["prepare", "synth", "verify"]
+    data = ["audit", "inspect", "prepare", "synth", "verify"]
+    assert sorted(group.commands["data"].commands) == data

@@ -92,7 +92,7 @@ def test_csv_excluded_labels_are_told_apart(faces: Path) -> None:
     rows = [("a.png", "1"), ("b.png", "8"), ("c.png", "no-face"), ("d.png", "11")]
     write_csv(faces / "list.csv", [("image", "label"), *rows])
     found = rows_of(faces)
-    assert [row.label for row in found if isinstance(row, Excluded)] == [8, 10]
+    assert [row.reason for row in found if isinstance(row, Excluded)] == ["None", "No-Face"]
     assert reasons(found) == [(5, "unknown label '11'")]
 
 
@@ -144,7 +144,7 @@ def test_class_folders_in_any_spelling(tmp_path: Path) -> None:
         ("sadness/x.png", 2),
     ]
     assert {row.split for row in rows if isinstance(row, SourceRow)} == {None}
-    assert [row.label for row in rows if isinstance(row, Excluded)] == [8]
+    assert [row.reason for row in rows if isinstance(row, Excluded)] == ["None"]
     found = {row.origin.file: row.reason for row in rows if isinstance(row, Rejected)}
     assert found == {
         "HAPPY/notes.txt": "not an image file (extension '.txt')",
@@ -179,7 +179,7 @@ def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is empty"):
         choose_layout(tmp_path, None, SourceOptions())
     (tmp_path / "readme.txt").write_text("nothing here")
-    with pytest.raises(DataError, match=r"csv-folder, class-folders.*--layout"):
+    with pytest.raises(DataError, match=r"class-folders, csv-folder.*--layout"):
         choose_layout(tmp_path, None, SourceOptions())
     with pytest.raises(ConfigError, match=r"'zip'.*csv-folder"):
         choose_layout(tmp_path, "zip", SourceOptions())
@@ -192,8 +192,8 @@ def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
 def test_a_drawn_face_does_not_depend_on_how_many_are_drawn(tmp_path: Path) -> None:
     few = list(DrawnFaces(9, 8, 32, seed=3).rows(tmp_path, SourceOptions()))
     many = list(DrawnFaces(20, 16, 32, seed=3).rows(tmp_path, SourceOptions()))
-    index = {row.image_id: row.image.keywords["index"] for row in many}  # type: ignore[union-attr]
+    index = {row.image_id: row.image.index for row in many}  # type: ignore[union-attr]
     assert len(set(index.values())) == 36
-    assert all(row.image.keywords["index"] == index[row.image_id] for row in few)  # type: ignore[union-attr]
+    assert all(row.image.index == index[row.image_id] for row in few)  # type: ignore[union-attr]
     with pytest.raises(ConfigError, match="validation 0"):
         DrawnFaces(1, 0, 32, seed=0)

@@ -3,24 +3,34 @@
 from pathlib import Path
 
 from datasets.errors import ConfigError, DataError
+from datasets.sources.affectnet_2017 import AffectNet2017
+from datasets.sources.affectnet_aligned import AffectNetAligned
 from datasets.sources.base import (
     AnyRow,
+    Box,
     Excluded,
     Origin,
     Rejected,
+    Remark,
     Source,
     SourceOptions,
     SourceRow,
 )
 from datasets.sources.class_folders import ClassFolders
 from datasets.sources.csv_folder import CsvFolder
+from datasets.sources.fer2013 import Fer2013
+from datasets.sources.hub_parquet import HubParquet
+from datasets.sources.raf_db import RafDb
+from datasets.sources.yolo import Yolo
 
 __all__ = [
     "SOURCES",
     "AnyRow",
+    "Box",
     "Excluded",
     "Origin",
     "Rejected",
+    "Remark",
     "Source",
     "SourceOptions",
     "SourceRow",
@@ -29,8 +39,14 @@ __all__ = [
 
 # Tried in this order: the first that recognises a folder reads it.
 SOURCES: dict[str, Source] = {
-    "csv-folder": CsvFolder(),
+    "affectnet-2017": AffectNet2017(),
+    "affectnet-aligned": AffectNetAligned(),
+    "fer2013": Fer2013(),
+    "raf-db": RafDb(),
+    "hub-parquet": HubParquet(),
+    "yolo": Yolo(),
     "class-folders": ClassFolders(),
+    "csv-folder": CsvFolder(),
 }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datasets.errors import ConfigError
+from datasets.labels import EXCLUDED
 from datasets.manifest import SplitName
 
 
@@ -17,6 +18,21 @@ class Origin(NamedTuple):
 
     file: str
     row: int | None = None
+
+
+class Box(NamedTuple):
+    """A face in its image, as the data set gives it: pixels, may reach past the image's edge."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+LoadImage = Callable[[], "bytes | npt.NDArray[np.uint8]"]
+"""Gives an encoded image file, or draws uint8 [height, width, 3] RGB; picklable, for other
+processes, with a `repr` that tells one from another, as a frozen dataclass has. Raises
+`UnreadableImageError` when its row turns out to be unusable."""
 
 
 class SourceRow(NamedTuple):
@@ -28,9 +44,11 @@ class SourceRow(NamedTuple):
     """Code 0 to 7."""
     split: SplitName | None
     """None: the source has no split, `prepare` makes one."""
-    image: Path | Callable[[], npt.NDArray[np.uint8]]
-    """A file, or what draws uint8 [height, width, 3] RGB; picklable, for other processes."""
+    image: Path | LoadImage
+    """A file, or what gives its bytes or its pixels."""
     origin: Origin
+    box: Box | None = None
+    """The face to crop to; None: the whole image is the face."""
 
 
 class Rejected(NamedTuple):
@@ -41,14 +59,26 @@ class Rejected(NamedTuple):
 
 
 class Excluded(NamedTuple):
-    """A row whose label is None, Uncertain or No-Face: well formed, but never trained on."""
+    """A well-formed row that is left out on purpose, and counted by its reason."""
 
     origin: Origin
-    label: int
-    """Code 8 to 10."""
+    reason: str
+    """`None`, `Uncertain` or `No-Face` for a label of that kind; few different ones in all."""
 
 
-AnyRow = SourceRow | Rejected | Excluded
+class Remark(NamedTuple):
+    """Something about a row that changes nothing but that the user should know; counted."""
+
+    text: str
+    """The same text for each row that it holds for."""
+
+
+AnyRow = SourceRow | Rejected | Excluded | Remark
+
+
+def excluded(origin: Origin, code: int) -> Excluded:
+    """Return the row for a label of one of the excluded codes 8 to 10."""
+    return Excluded(origin, EXCLUDED[code])
 
 
 @dataclass(frozen=True)
@@ -59,9 +89,13 @@ class SourceOptions:
     """CSV file, relative to the source or absolute."""
     image_column: str | None = None
     label_column: str | None = None
+    label_names: str | None = None
+    """Names of the labels 0, 1, …, separated by commas, where the source has numbers alone."""
+    min_relfcs: float | None = None
+    """Least `relFCs` (Kaggle's confidence of a label) of a row that is used."""
 
     def __post_init__(self) -> None:
-        for name in ("csv", "image_column", "label_column"):
+        for name in ("csv", "image_column", "label_column", "label_names"):
             if getattr(self, name) == "":
                 raise ConfigError(f"{name} is empty: leave it out, or give a name")
 

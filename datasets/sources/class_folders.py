@@ -1,8 +1,11 @@
 """Source `class-folders`: one folder per expression, named by code, name or alias in any case.
 
 The folders lie at the top, or under a folder for training and one for validation (`val`, `valid`,
-`validation`; or `test` where there is none of these; `test` beside a validation folder is left out,
-as a set that no model may be chosen on).
+`validation`; or `test` where there is none of these; `test` beside a validation folder is left out
+and counted, as a set that no model may be chosen on). What a folder is follows from its name
+alone, never from its place in the alphabet.
+
+A `labels.csv` as in the copies on Kaggle decides over the folders: see `kaggle_csv`.
 """
 
 import os
@@ -12,52 +15,114 @@ from pathlib import Path
 from datasets.errors import DataError
 from datasets.images import EXTENSIONS
 from datasets.labels import UnknownLabelError, is_excluded, parse_label
-from datasets.manifest import SplitName
-from datasets.sources.base import AnyRow, Excluded, Origin, Rejected, SourceOptions, SourceRow
-from datasets.sources.paths import PathRejectedError, clean_text, find_inside, is_junk
+from datasets.sources.base import (
+    AnyRow,
+    Excluded,
+    Origin,
+    Rejected,
+    Remark,
+    SourceOptions,
+    SourceRow,
+    excluded,
+)
+from datasets.sources.csv_folder import CsvFolder
+from datasets.sources.kaggle_csv import ClassFile, KaggleList, find_labels_csv, unless_out
+from datasets.sources.paths import FileFinder, clean_text, is_junk, subfolders
+from datasets.sources.split_names import TEST_SPLIT, Role, kind_of, roles
 
-_TRAIN_NAMES = ("train", "training", "train_set")
-_VALIDATION_NAMES = ("validation", "val", "valid", "val_set", "test", "testing")
+UNLISTED = "not in labels.csv: the label of the folder is taken"
 
 
 class ClassFolders:
     """A folder per class, with or without folders for the splits."""
 
     def detect(self, path: Path) -> bool:
-        """Say whether a folder of one of the eight expressions lies where this layout has them."""
-        return path.is_dir() and any(
-            _is_expression(folder.name) for top in _tops(path).values() for folder in _folders(top)
-        )
+        """Say whether a folder of one of the eight expressions lies where this layout has them.
+
+        Beside a CSV that names images and labels itself, other than Kaggle's `labels.csv`, the
+        folders are only where the images lie.
+        """
+        if not _has_classes(path):
+            return False
+        return find_labels_csv(path) is not None or not CsvFolder().detect(path)
 
     def rows(self, path: Path, options: SourceOptions) -> Iterator[AnyRow]:
-        """Yield one row per file, by split, then by path. Raises `DataError` if there is none."""
-        if not self.detect(path):
+        """Yield the lines of `labels.csv` if there is one, then all other files by split and path.
+
+        Raises `DataError` if there is no folder of an expression, or if `options.min_relfcs` is
+        given and no `labels.csv` with a column `relFCs`.
+        """
+        if not _has_classes(path):
             raise DataError(
                 f"{path} has no folder named like an expression (Neutral, happy, 3, ...), "
                 "neither at its top nor under train/ and val/"
             )
-        root = path.resolve()
-        for split, top in _tops(path).items():
-            for folder in _folders(top):
-                yield from _folder_rows(path, root, folder, split)
+        listing = find_labels_csv(path)
+        finder = FileFinder(path, [path])
+        if listing is None:
+            if options.min_relfcs is not None:
+                raise DataError(f"{path} has no labels.csv with relFCs: leave out --min-relfcs")
+            yield from (_row(finder, file) for file in _class_files(path))
+            return
+        files = list(_class_files(path))
+        listed = KaggleList(listing, files, finder, options.min_relfcs)
+        yield from listed.rows()
+        for file in files:
+            if file.name not in listed.named:
+                yield from _unlisted(finder, file, options)
 
 
-def _tops(path: Path) -> dict[SplitName | None, Path]:
-    """Return the folder that holds the class folders of each split."""
-    by_name = {folder.name.casefold(): folder for folder in _folders(path)}
-    train = next((by_name[name] for name in _TRAIN_NAMES if name in by_name), None)
-    validation = next((by_name[name] for name in _VALIDATION_NAMES if name in by_name), None)
-    if train is None:
-        return {None: path}
-    if validation is None:
-        return {None: train}
-    return {"train": train, "validation": validation}
+def _unlisted(finder: FileFinder, file: ClassFile, options: SourceOptions) -> Iterator[AnyRow]:
+    row = _row(finder, file)
+    if isinstance(row, SourceRow) and options.min_relfcs is not None:
+        yield Excluded(row.origin, "not in labels.csv, so without relFCs")
+        return
+    if isinstance(row, SourceRow):
+        yield Remark(UNLISTED)
+    yield row
 
 
-def _folders(path: Path) -> list[Path]:
-    return sorted(
-        folder for folder in path.iterdir() if folder.is_dir() and not is_junk(folder.name)
+def _row(finder: FileFinder, file: ClassFile) -> AnyRow:
+    name = clean_text(file.name)
+    origin = Origin(name)
+    if file.role == TEST_SPLIT:
+        return Excluded(origin, TEST_SPLIT)
+    if file.code is None:
+        return Rejected(origin, f"folder {clean_text(file.folder)!r} names no expression")
+    if file.path.suffix.casefold() not in EXTENSIONS:
+        return Rejected(origin, f"not an image file (extension {clean_text(file.path.suffix)!r})")
+    if is_excluded(file.code):
+        return excluded(origin, file.code)
+    row = SourceRow(name, file.code, file.role, file.path, origin)
+    return unless_out(finder, row, file)
+
+
+def _has_classes(path: Path) -> bool:
+    return path.is_dir() and any(
+        _is_expression(folder.name) for top in _tops(path) for folder in subfolders(top)
     )
+
+
+def _tops(path: Path) -> dict[Path, Role]:
+    """Return the folders that hold the class folders, and what each is used for."""
+    folders = {folder.name: folder for folder in subfolders(path)}
+    if not any(kind_of(name) == "train" for name in folders):
+        return {path: None}
+    tops = {folders[name]: role for name, role in roles(folders).items()}
+    # Training first, as in every other source.
+    return dict(sorted(tops.items(), key=lambda one: (kind_of(one[0].name) != "train", one[0])))
+
+
+def _class_files(path: Path) -> Iterator[ClassFile]:
+    for top, role in _tops(path).items():
+        for folder in subfolders(top):
+            try:
+                code = parse_label(folder.name)
+            except UnknownLabelError:
+                code = None
+            for file in _files(folder):
+                name, below = (file.relative_to(base).as_posix() for base in (path, top))
+                yield ClassFile(file, name, below, role, code)
 
 
 def _is_expression(name: str) -> bool:
@@ -65,34 +130,6 @@ def _is_expression(name: str) -> bool:
         return not is_excluded(parse_label(name))
     except UnknownLabelError:
         return False
-
-
-def _folder_rows(
-    source: Path, root: Path, folder: Path, split: SplitName | None
-) -> Iterator[AnyRow]:
-    try:
-        code = parse_label(folder.name)
-    except UnknownLabelError:
-        code = None
-    for file in _files(folder):
-        name = clean_text(file.relative_to(source).as_posix())
-        origin = Origin(name)
-        if code is None:
-            yield Rejected(origin, f"folder {clean_text(folder.name)!r} names no expression")
-        elif file.suffix.casefold() not in EXTENSIONS:
-            yield Rejected(origin, f"not an image file (extension {file.suffix!r})")
-        elif is_excluded(code):
-            yield Excluded(origin, code)
-        else:
-            yield _row(root, file, SourceRow(name, code, split, file, origin))
-
-
-def _row(root: Path, file: Path, row: SourceRow) -> AnyRow:
-    try:
-        find_inside(root, [file.parent], file.name)
-    except PathRejectedError as error:
-        return Rejected(row.origin, str(error))
-    return row
 
 
 def _files(folder: Path) -> Iterator[Path]:

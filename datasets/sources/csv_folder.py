@@ -5,15 +5,21 @@ folder `images` (`image`, `imgs`, `img`) beside it, or to the source. Labels are
 aliases in any case.
 """
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
 
 from datasets.errors import DataError
 from datasets.labels import UnknownLabelError, is_excluded, parse_label
-from datasets.sources.base import AnyRow, Excluded, Origin, Rejected, SourceOptions, SourceRow
+from datasets.sources.base import (
+    AnyRow,
+    Origin,
+    Rejected,
+    SourceOptions,
+    SourceRow,
+    excluded,
+)
+from datasets.sources.csv_lines import csv_lines, first_fields
 from datasets.sources.paths import (
     PathRejectedError,
     clean_text,
@@ -38,22 +44,20 @@ class CsvFolder:
         """Yield one row per line of the CSV. Raises `DataError` for no CSV or no such column."""
         file = _chosen_csv(path, options)
         root = (path if path.is_dir() else path.parent).resolve()
-        encoding = _encoding(file)
-        with file.open(encoding=encoding, newline="", errors="replace") as stream:
-            lines = _lines(stream)
-            header = next(lines, None)
-            if header is None or isinstance(header[1], str):
-                raise DataError(f"{file} has no header line with the names of its columns")
-            image_at, label_at = _columns(file, header[1], options)
-            finder = _Finder(root, _image_folders(file.parent, root))
-            for number, fields in lines:
-                origin = Origin(file.name, number)
-                if isinstance(fields, str):
-                    yield Rejected(origin, fields)
-                elif len(fields) <= max(image_at, label_at):
-                    yield Rejected(origin, f"the line has {len(fields)} column(s) only")
-                else:
-                    yield finder.row(origin, fields[image_at], fields[label_at])
+        lines = csv_lines(file)
+        header = next(lines, None)
+        if header is None or isinstance(header.fields, str):
+            raise DataError(f"{file} has no header line with the names of its columns")
+        image_at, label_at = _columns(file, header.fields, options)
+        finder = _Finder(root, _image_folders(file.parent, root))
+        for number, fields in lines:
+            origin = Origin(file.name, number)
+            if isinstance(fields, str):
+                yield Rejected(origin, fields)
+            elif len(fields) <= max(image_at, label_at):
+                yield Rejected(origin, f"the line has {len(fields)} column(s) only")
+            else:
+                yield finder.row(origin, fields[image_at], fields[label_at])
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class _Finder:
             name = relative_name(image)
             code = parse_label(label)
             if is_excluded(code):
-                return Excluded(named, code)
+                return excluded(named, code)
             path = find_inside(self.root, self.folders, name)
         except PathRejectedError as error:
             return Rejected(named, str(error))
@@ -81,24 +85,6 @@ class _Finder:
         if first != number:
             return Rejected(named, f"line {first} names this image already")
         return SourceRow(image_id, code, None, path, named)
-
-
-def _lines(stream: TextIO) -> Iterator[tuple[int, list[str] | str]]:
-    """Yield (line number, fields) of every line that is not blank.
-
-    Text in place of the fields says why a line can't be read.
-    """
-    reader = csv.reader(stream)
-    while True:
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:  # A field of more than 128 KiB, for one.
-            yield reader.line_num, f"the line can't be read: {error}"
-            continue
-        if fields:
-            yield reader.line_num, fields
 
 
 def _csv_files(path: Path) -> list[Path]:
@@ -134,27 +120,8 @@ def _image_folders(beside: Path, root: Path) -> list[Path]:
     return [folder for folder in folders if folder.is_dir()]
 
 
-def _encoding(file: Path) -> str:
-    """Return utf-8-sig (which takes a byte order mark or none) if the whole file is, or latin-1."""
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            while stream.read(1 << 20):
-                pass
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8-sig"
-
-
-def _header(file: Path) -> list[str]:
-    with file.open(encoding="utf-8-sig", newline="", errors="replace") as stream:
-        try:
-            return next(csv.reader(stream), [])
-        except csv.Error:
-            return []
-
-
 def _has_both_columns(file: Path) -> bool:
-    names = [name.strip().casefold() for name in _header(file)]
+    names = [name.strip().casefold() for name in first_fields(file)]
     return _position(names, _IMAGE_COLUMNS) is not None and (
         _position(names, _LABEL_COLUMNS) is not None
     )

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from datasets.drawn import draw_face, drawn_labels, face_index
 from datasets.errors import ConfigError
@@ -12,6 +14,20 @@ from datasets.sources.base import Origin, SourceOptions, SourceRow
 
 DRAWN_SOURCE = "drawn faces"
 """What the manifest of such shards names as their source."""
+
+
+@dataclass(frozen=True)
+class DrawnFace:
+    """One face, drawn when it is called for."""
+
+    label: int
+    seed: int
+    index: int
+    size: int
+
+    def __call__(self) -> npt.NDArray[np.uint8]:
+        """Return uint8 [size, size, 3] RGB."""
+        return draw_face(self.label, seed=self.seed, index=self.index, size=self.size)
 
 
 @dataclass(frozen=True)
@@ -42,5 +58,5 @@ class DrawnFaces:
             for number, label in enumerate(drawn_labels(split, count, self.seed).tolist()):
                 name = f"drawn/{split}/{number:06d}"
                 index = face_index(split, number)
-                image = partial(draw_face, label, seed=self.seed, index=index, size=self.size)
+                image = DrawnFace(label, self.seed, index, self.size)
                 yield SourceRow(name, label, split, image, Origin(name))

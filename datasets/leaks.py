@@ -1,0 +1,62 @@
+"""Training images that validation holds too, taken out of shards that are written already."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from datasets.audit import Progress, audit, leaked_train_ids
+from datasets.files import write_atomically
+from datasets.labels import EXPRESSIONS
+from datasets.manifest import Manifest, row_digest, shard_entry
+from datasets.shard_writer import ShardOutcome
+from datasets.shards import FORMATS, ShardRow, read_checked
+
+REASON = "also in validation"
+"""What such images are counted under in the manifest."""
+
+
+def drop_leaks(
+    dest: Path,
+    manifest: Manifest,
+    outcomes: Sequence[ShardOutcome],
+    progress: Progress | None = None,
+) -> list[ShardOutcome]:
+    """Audit the shards, and write those of training anew without images that validation holds.
+
+    `manifest` describes `outcomes`, and need not be written yet. A training image goes when it is
+    an exact or a near duplicate of a validation image (see `datasets.audit`). `progress` counts
+    the images that the audit decodes. Returns the outcomes of the shards as they are now.
+    """
+    leaked = leaked_train_ids(audit(dest, manifest, progress=progress))
+    if not leaked:
+        return list(outcomes)
+    return [_without(dest, manifest, one, leaked) for one in outcomes]
+
+
+def _without(
+    dest: Path, manifest: Manifest, outcome: ShardOutcome, leaked: frozenset[str]
+) -> ShardOutcome:
+    shard = outcome.entry
+    if shard is None or shard.split != "train":
+        return outcome
+    rows = list(read_checked(dest, manifest, shard))
+    kept = [row for row in rows if row.image_id not in leaked]
+    if len(kept) == len(rows):
+        return outcome
+    path = dest / shard.file
+    if not kept:
+        path.unlink()
+        return ShardOutcome(None, (), {}, outcome.rejected)
+    write = FORMATS[manifest.format].write_shard
+    write_atomically(path, lambda temporary: write(temporary, kept))
+    return ShardOutcome(
+        entry=shard_entry(dest, shard.file, shard.split, len(kept)),
+        digests=tuple(row_digest(shard.split, *row) for row in kept),
+        classes=_classes(kept),
+        rejected=outcome.rejected,
+    )
+
+
+def _classes(rows: Sequence[ShardRow]) -> dict[str, int]:
+    counts = Counter(EXPRESSIONS[row.label] for row in rows)
+    return {name: counts[name] for name in EXPRESSIONS if counts[name]}

@@ -1,0 +1,61 @@
+"""CSV files as people have them, line by line: any of two codings, any line end, broken lines."""
+
+import codecs
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Line(NamedTuple):
+    """A line that is not blank."""
+
+    number: int
+    """From 1; of its last line, if a quoted field runs over several."""
+    fields: list[str] | str
+    """Text in place of the fields says why the line can't be read."""
+
+
+def csv_lines(file: Path) -> Iterator[Line]:
+    """Yield every line of a CSV that is not blank, the header included. Raises `OSError`."""
+    with file.open(encoding=_encoding(file), newline="", errors="replace") as stream:
+        reader = csv.reader(stream)
+        while True:
+            try:
+                fields = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:  # A field of more than 128 KiB, for one.
+                yield Line(reader.line_num, f"the line can't be read: {error}")
+                continue
+            if fields:
+                yield Line(reader.line_num, fields)
+
+
+def first_fields(file: Path) -> list[str]:
+    """Return the fields of the first line, for a quick look; none if it can't be read.
+
+    Raises `OSError`.
+    """
+    with file.open(encoding="utf-8-sig", newline="", errors="replace") as stream:
+        try:
+            return next(csv.reader(stream), [])
+        except csv.Error:
+            return []
+
+
+def _encoding(file: Path) -> str:
+    """Return utf-8 if the whole file is, with or without a byte order mark, or else latin-1.
+
+    With the mark it is meant as UTF-8: then stray bytes are replaced in their own line alone.
+    """
+    with file.open("rb") as stream:
+        if stream.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8:
+            return "utf-8-sig"
+    try:
+        with file.open(encoding="utf-8", newline="") as text:
+            while text.read(1 << 20):
+                pass
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"

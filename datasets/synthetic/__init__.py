@@ -1,0 +1,47 @@
+"""Drawn faces in the layouts in which people have AffectNet: one file each, a line in the table.
+
+They stand in for the data sets that can't be shipped: what reads them must read the real ones.
+"""
+
+from pathlib import Path
+
+from datasets.errors import ConfigError, DataError
+from datasets.synthetic.base import FaceKey, Kept, Progress, Request, Truth, WriteLayout
+from datasets.synthetic.class_folders import write_class_folders
+from datasets.synthetic.fer2013 import write_fer2013
+from datasets.synthetic.hub_parquet import write_hub_parquet
+from datasets.synthetic.raf_db import write_raf_db
+from datasets.synthetic.yolo import write_yolo
+
+__all__ = ["LAYOUTS", "FaceKey", "Kept", "Request", "Truth", "WriteLayout", "write_layout"]
+
+# By the name of the source that reads it.
+LAYOUTS: dict[str, WriteLayout] = {
+    "class-folders": write_class_folders,
+    "hub-parquet": write_hub_parquet,
+    "yolo": write_yolo,
+    "fer2013": write_fer2013,
+    "raf-db": write_raf_db,
+}
+
+
+def write_layout(
+    dest: Path, layout: str, request: Request, progress: Progress | None = None
+) -> Truth:
+    """Write the requested faces to `dest` in a layout; return what `prepare` must find there.
+
+    Raises `ConfigError` for an unknown layout, `DataError` for a `dest` that is not empty or can't
+    be written.
+    """
+    if layout not in LAYOUTS:
+        raise ConfigError(f"unknown layout {layout!r}: use shards, {', '.join(LAYOUTS)}")
+    try:
+        if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
+            raise DataError(f"{dest} is not an empty directory: choose another one")
+        dest.mkdir(parents=True, exist_ok=True)
+        return LAYOUTS[layout](dest, request, progress)
+    except OSError as error:
+        raise DataError(
+            f"can't write {error.filename or dest}: {error.strerror or error}: check the "
+            "permissions and the free space"
+        ) from error

@@ -1,0 +1,107 @@
+"""Whether a directory of shards is what its manifest says, down to each row."""
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+from datasets.errors import DataError
+from datasets.labels import EXPRESSIONS
+from datasets.manifest import (
+    SPLITS,
+    Manifest,
+    ShardEntry,
+    content_fingerprint,
+    damaged_shards,
+    row_digest,
+    shard_problem,
+)
+from datasets.parallel import num_cores, ordered_map
+from datasets.shards import FORMATS
+
+# Below it, starting processes takes longer than they save.
+_WORTH_PROCESSES_BYTES = 200 << 20
+
+
+class _Read(NamedTuple):
+    """What a shard holds, or why it can't be read."""
+
+    problem: str | None
+    digests: tuple[bytes, ...] = ()
+    classes: tuple[tuple[str, int], ...] = ()
+
+
+def verify(
+    directory: Path, manifest: Manifest, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Read every shard: its size, sha256, number of rows and each TFRecord's CRC; then the whole.
+
+    The class counts and the fingerprint are counted anew from the rows. `progress(done, total)`
+    counts images. Raises `DataError` that names every damaged shard.
+    """
+    total = sum(shard.rows for shard in manifest.shards)
+    done, problems, digests = 0, [], []
+    counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    workers = num_cores()
+    with _pool(manifest, workers) as pool:
+        read = partial(_read, directory, manifest)
+        found = ordered_map(read, manifest.shards, pool, workers, ahead=2)
+        for shard, one in zip(manifest.shards, found, strict=True):
+            if one.problem is not None:
+                problems.append(one.problem)
+            digests += one.digests
+            counts[shard.split].update(dict(one.classes))
+            done += shard.rows
+            if progress is not None:
+                progress(done, total)
+    if problems:
+        raise damaged_shards(directory, problems)
+    _compare_whole(directory, manifest, counts, digests)
+
+
+def _pool(manifest: Manifest, workers: int) -> Executor:
+    if sum(shard.bytes for shard in manifest.shards) < _WORTH_PROCESSES_BYTES:
+        return ThreadPoolExecutor(workers)
+    # Fork would copy the locks of whatever threads this process has.
+    return ProcessPoolExecutor(workers, get_context("spawn"))
+
+
+def _read(directory: Path, manifest: Manifest, shard: ShardEntry) -> _Read:
+    problem = shard_problem(directory, shard)
+    if problem is not None:
+        return _Read(problem)
+    digests, labels = [], []
+    try:
+        for row in FORMATS[manifest.format].read_shard(directory / shard.file):
+            labels.append(row.label)
+            digests.append(row_digest(shard.split, row.image_id, row.label, row.image))
+    except (DataError, OSError, ValueError) as error:
+        return _Read(f"{shard.file}: {error}")
+    if len(labels) != shard.rows:
+        return _Read(f"{shard.file}: {len(labels)} rows, expected {shard.rows}")
+    strange = [label for label in labels if not 0 <= label < len(EXPRESSIONS)]
+    if strange:
+        return _Read(f"{shard.file}: label {strange[0]}, expected 0 to {len(EXPRESSIONS) - 1}")
+    counts = Counter(EXPRESSIONS[label] for label in labels)
+    return _Read(None, tuple(digests), tuple(counts.items()))
+
+
+def _compare_whole(
+    directory: Path, manifest: Manifest, counts: dict[str, Counter[str]], digests: list[bytes]
+) -> None:
+    for split, expected in manifest.classes.items():
+        found = {name: counts[split][name] for name in EXPRESSIONS}
+        if found != {name: expected.get(name, 0) for name in EXPRESSIONS}:
+            raise DataError(
+                f"{directory}: the shards of {split} hold {found}, the manifest says {expected}: "
+                "delete the directory and prepare the data again"
+            )
+    fingerprint = content_fingerprint(manifest.image_size, manifest.encoding, digests)
+    if fingerprint != manifest.fingerprint:
+        raise DataError(
+            f"{directory}: the rows give fingerprint {fingerprint[:16]}…, the manifest says "
+            f"{manifest.fingerprint[:16]}…: delete the directory and prepare the data again"
+        )

@@ -1,0 +1,81 @@
+"""`fer-orch data inspect` and `audit`: look at shards, change nothing in them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from datasets.errors import ConfigError
+from datasets.files import write_atomically
+from orchestrator.data_tables import print_audit, print_inspection
+from orchestrator.progress_bar import bar
+
+_Shards = Annotated[Path, typer.Argument(help="A directory of shards.")]
+
+
+def inspect_command(
+    dest: _Shards,
+    sheet: Annotated[Path | None, typer.Option(help="PNG to write: faces of each class.")] = None,
+    per_class: Annotated[int, typer.Option(help="Faces of each class and split there.")] = 6,
+) -> None:
+    """Say what shards hold, beside the paper's counts and the known releases."""
+    from datasets.contact_sheet import contact_sheet
+    from datasets.inspection import inspect_shards
+    from datasets.manifest import read_manifest
+
+    console = Console()
+    _check_png(sheet)
+    manifest = read_manifest(dest)
+    print_inspection(inspect_shards(manifest), dest, console)
+    if sheet is not None:
+        picture = contact_sheet(dest, manifest, per_class)
+        write_atomically(sheet, lambda temporary: picture.save(temporary, "PNG"))
+        _say(console, f"faces of each class: {sheet}")
+
+
+def audit_command(
+    dest: _Shards,
+    csv: Annotated[Path, typer.Option(help="CSV to write: all images with a duplicate.")] = Path(
+        "audit.csv"
+    ),
+    sheet: Annotated[Path | None, typer.Option(help="PNG to write: the worst groups.")] = None,
+    threshold: Annotated[
+        int | None, typer.Option(help="Bits of 96 in which near duplicates may differ; 6.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes; default: one for each core.")
+    ] = None,
+) -> None:
+    """Find exact and near duplicates, leaks from training into validation first."""
+    from datasets.audit import DEFAULT_THRESHOLD, audit
+    from datasets.audit_report import audit_sheet, write_audit_csv
+    from datasets.manifest import read_manifest
+
+    console = Console()
+    _check_png(sheet)
+    manifest = read_manifest(dest)
+    with bar("comparing images", console) as advance:
+        found = audit(
+            dest,
+            manifest,
+            threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
+            workers=workers,
+            progress=advance,
+        )
+    print_audit(found, console)
+    write_audit_csv(csv, found)
+    _say(console, f"all of them: {csv}")
+    if sheet is not None:
+        picture = audit_sheet(dest, manifest, found)
+        write_atomically(sheet, lambda temporary: picture.save(temporary, "PNG"))
+        _say(console, f"the worst groups: {sheet}")
+
+
+def _check_png(path: Path | None) -> None:
+    if path is not None and path.suffix.casefold() != ".png":
+        raise ConfigError(f"--sheet {path}: give a file name that ends in .png")
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
