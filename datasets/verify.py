@@ -43,7 +43,9 @@ def verify(
     counts images. Raises `DataError` that names every damaged shard.
     """
     total = sum(shard.rows for shard in manifest.shards)
-    done, problems, digests = 0, [], []
+    done = 0
+    problems: list[str] = []
+    digests: list[bytes] = []
     counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     workers = num_cores()
     with _pool(manifest, workers) as pool:
