@@ -6,6 +6,8 @@ They stand in for the data sets that can't be shipped: what reads them must read
 from pathlib import Path
 
 from datasets.errors import ConfigError, DataError
+from datasets.synthetic.affectnet_2017 import write_affectnet_2017
+from datasets.synthetic.affectnet_aligned import write_affectnet_aligned
 from datasets.synthetic.base import FaceKey, Kept, Progress, Request, Truth, WriteLayout
 from datasets.synthetic.class_folders import write_class_folders
 from datasets.synthetic.fer2013 import write_fer2013
@@ -17,6 +19,8 @@ __all__ = ["LAYOUTS", "FaceKey", "Kept", "Request", "Truth", "WriteLayout", "wri
 
 # By the name of the source that reads it.
 LAYOUTS: dict[str, WriteLayout] = {
+    "affectnet-2017": write_affectnet_2017,
+    "affectnet-aligned": write_affectnet_aligned,
     "class-folders": write_class_folders,
     "hub-parquet": write_hub_parquet,
     "yolo": write_yolo,
