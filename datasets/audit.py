@@ -8,11 +8,11 @@ would be tested on what it has learnt by heart.
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from datasets.described import DescribedImages, Progress, describe_images
 from datasets.duplicate_groups import Nodes, Relation, Relations
+from datasets.folder import Place
 from datasets.hash_index import check_radius
 from datasets.labels import EXPRESSIONS
 from datasets.manifest import Manifest, SplitName
@@ -120,14 +120,14 @@ class Audit:
 
 
 def audit(
-    directory: Path,
+    place: Place,
     manifest: Manifest,
     *,
     threshold: int = DEFAULT_THRESHOLD,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Audit:
-    """Find the duplicates among all images of the shards in `directory`.
+    """Find the duplicates among all images of the shards in `place`.
 
     `threshold` is the number of bits of 96 in which the hashes of near duplicates may differ: with
     more, what was changed more is found, and the search takes longer. `workers` processes decode
@@ -137,7 +137,7 @@ def audit(
     """
     check_radius(threshold, HASH_BITS)
     workers = num_cores() if workers is None else workers
-    described = describe_images(directory, manifest, workers=workers, progress=progress)
+    described = describe_images(place, manifest, workers=workers, progress=progress)
     nodes = Nodes(described.digests, described.splits, described.labels)
     search = Search(described.hashes[:, nodes.first], described.fine, nodes.first, threshold)
     relations = Relations(nodes)

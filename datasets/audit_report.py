@@ -10,6 +10,7 @@ from PIL import Image
 
 from datasets.audit import Audit, Group, Member
 from datasets.files import write_text
+from datasets.folder import Place
 from datasets.images import ImageHWC
 from datasets.manifest import Manifest
 from datasets.picture_sheet import SheetRow, Tile, draw_sheet, read_images
@@ -74,7 +75,7 @@ def _yes(value: bool) -> str:
 
 
 def audit_sheet(
-    directory: Path, manifest: Manifest, audit: Audit, *, max_groups: int = 20
+    place: Place, manifest: Manifest, audit: Audit, *, max_groups: int = 20
 ) -> Image.Image:
     """Draw the worst groups, one to a row: at most 8 images of each, with id, split and label.
 
@@ -85,7 +86,7 @@ def audit_sheet(
     for group in shown:
         for member in _shown_members(group):
             wanted[member.shard].append(member.row)
-    images = read_images(directory, manifest, wanted)
+    images = read_images(place, manifest, wanted)
     rows = [_sheet_row(number, group, images) for number, group in enumerate(shown, start=1)]
     return draw_sheet(_title(audit, len(shown)), rows)
 

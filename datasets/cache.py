@@ -27,6 +27,7 @@ from datasets.cache_format import (
     write_index,
 )
 from datasets.errors import ConfigError, DataError
+from datasets.folder import Folder, Place, as_folder
 from datasets.images import UnreadableImageError, decoder_name, load_stored
 from datasets.manifest import SPLITS, Manifest, ShardEntry, SplitName, read_manifest
 from datasets.parallel import num_cores, ordered_map
@@ -44,7 +45,7 @@ _SPARE_BYTES = 256 << 20
 
 
 def stage(
-    shards: Path,
+    shards: Place,
     cache_dir: Path,
     image_size: int,
     *,
@@ -64,8 +65,9 @@ def stage(
     """
     if mode not in get_args(CacheMode):
         raise ConfigError(f"unknown cache mode {mode!r}: use {', '.join(get_args(CacheMode))}")
-    manifest = read_manifest(shards)
-    _check_size(shards, manifest, image_size)
+    folder = as_folder(shards)
+    manifest = read_manifest(folder)
+    _check_size(folder, manifest, image_size)
     modes: tuple[Mode, ...] = ("decoded", "encoded") if mode == "auto" else (mode,)
     keys = tuple(_key(manifest, image_size, one) for one in modes)
     # Before the lock: a cache that is there needs no right to write.
@@ -79,10 +81,10 @@ def stage(
         # for too small, and build an encoded cache beside it.
         with FileLock(cache_dir / f".{manifest.fingerprint[:16]}-{image_size}.lock"):
             staged = _open_first(cache_dir, keys, manifest)
-            return staged or _Build(shards, cache_dir, manifest, progress).run(keys)
+            return staged or _Build(folder, cache_dir, manifest, progress).run(keys)
     except OSError as error:
         raise DataError(
-            f"can't stage {shards} in {cache_dir} ({error.strerror or error}): set data.cache_dir "
+            f"can't stage {folder} in {cache_dir} ({error.strerror or error}): set data.cache_dir "
             "to a folder on a local disk that you may write to and that has room"
         ) from error
 
@@ -95,7 +97,7 @@ def needed_bytes(manifest: Manifest, image_size: int, mode: Mode) -> int:
     return rows * (image_size * image_size * 3 + 256)
 
 
-def _check_size(shards: Path, manifest: Manifest, image_size: int) -> None:
+def _check_size(shards: Folder, manifest: Manifest, image_size: int) -> None:
     if image_size < 1:
         raise ConfigError(f"image size {image_size}: give at least 1 pixel")
     if image_size > manifest.image_size:
@@ -152,7 +154,7 @@ def _affordable(cache_dir: Path, keys: tuple[CacheKey, ...], manifest: Manifest)
 class _Build:
     """Builds one cache; the caller holds the lock."""
 
-    shards: Path
+    shards: Folder
     cache_dir: Path
     manifest: Manifest
     progress: Progress | None

@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from PIL import Image
 
 from datasets.described import decoded
 from datasets.errors import ConfigError
+from datasets.folder import Place
 from datasets.images import ImageHWC
 from datasets.labels import EXPRESSIONS
 from datasets.manifest import SPLITS, Manifest, ShardEntry, SplitName
@@ -21,7 +21,7 @@ _Faces = dict[int, list[tuple[str, ImageHWC]]]
 """By label: the ids and pixels of faces."""
 
 
-def contact_sheet(directory: Path, manifest: Manifest, per_class: int = 6) -> Image.Image:
+def contact_sheet(place: Place, manifest: Manifest, per_class: int = 6) -> Image.Image:
     """Draw a row for each expression: up to `per_class` faces of training, then of validation.
 
     The choice is the same for the same shards: it takes one face of each expression from each of
@@ -31,7 +31,7 @@ def contact_sheet(directory: Path, manifest: Manifest, per_class: int = 6) -> Im
     """
     if not 1 <= per_class <= MAX_PER_CLASS:
         raise ConfigError(f"faces per class {per_class}: give 1 to {MAX_PER_CLASS}")
-    faces = {split: _chosen(directory, manifest, split, per_class) for split in SPLITS}
+    faces = {split: _chosen(place, manifest, split, per_class) for split in SPLITS}
     rows = [_class_row(manifest, code, faces, per_class) for code in range(len(EXPRESSIONS))]
     counts = ", ".join(f"{manifest.rows(split):,} {split}" for split in SPLITS)
     kept = f"{manifest.image_size} pixels, {manifest.encoding} in {manifest.format}"
@@ -66,7 +66,7 @@ class _Pick(NamedTuple):
     shard: ShardEntry
 
 
-def _chosen(directory: Path, manifest: Manifest, split: SplitName, per_class: int) -> _Faces:
+def _chosen(place: Place, manifest: Manifest, split: SplitName, per_class: int) -> _Faces:
     wanted = {
         EXPRESSIONS.index(name): min(count, per_class)
         for name, count in manifest.classes.get(split, {}).items()
@@ -76,24 +76,22 @@ def _chosen(directory: Path, manifest: Manifest, split: SplitName, per_class: in
     for visit, shard in enumerate(_spread(manifest.of_split(split))):
         if visit >= per_class and all(len(picks[label]) == wanted[label] for label in wanted):
             break
-        found = _first_of_shard(directory, manifest, shard, per_class)
+        found = _first_of_shard(place, manifest, shard, per_class)
         for label in wanted:
             new = [_Pick(turn, visit, row, shard) for turn, row in enumerate(found[label])]
             best = sorted(picks[label] + new, key=lambda pick: (pick.turn, pick.visit))
             picks[label] = best[: wanted[label]]
     return {
-        label: [
-            (one.row.image_id, decoded(one.row, directory, manifest, one.shard)) for one in best
-        ]
+        label: [(one.row.image_id, decoded(one.row, place, manifest, one.shard)) for one in best]
         for label, best in picks.items()
     }
 
 
 def _first_of_shard(
-    directory: Path, manifest: Manifest, shard: ShardEntry, count: int
+    place: Place, manifest: Manifest, shard: ShardEntry, count: int
 ) -> dict[int, list[ShardRow]]:
     rows: dict[int, list[ShardRow]] = defaultdict(list)
-    for row in read_checked(directory, manifest, shard):
+    for row in read_checked(place, manifest, shard):
         if len(rows[row.label]) < count:
             rows[row.label].append(row)
     return rows

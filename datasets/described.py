@@ -8,13 +8,13 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from datasets.errors import ConfigError, DataError
+from datasets.folder import Place, as_folder
 from datasets.images import ImageHWC, UnreadableImageError, load_stored
 from datasets.manifest import SPLITS, Manifest, ShardEntry, SplitName
 from datasets.near_duplicates import PackedHashes, pack
@@ -77,7 +77,7 @@ class DescribedImages:
 
 
 def describe_images(
-    directory: Path, manifest: Manifest, *, workers: int, progress: Progress | None = None
+    place: Place, manifest: Manifest, *, workers: int, progress: Progress | None = None
 ) -> DescribedImages:
     """Decode every image of the shards in `workers` processes and describe it.
 
@@ -89,7 +89,7 @@ def describe_images(
     total = sum(shard.rows for shard in manifest.shards)
     described = _empty(manifest, total)
     start = 0
-    for part in _parts(directory, manifest, workers):
+    for part in _parts(place, manifest, workers):
         end = start + len(part.image_ids)
         described.image_ids.extend(part.image_ids)
         described.labels[start:end] = part.labels
@@ -115,8 +115,8 @@ def _empty(manifest: Manifest, total: int) -> DescribedImages:
     )
 
 
-def _parts(directory: Path, manifest: Manifest, workers: int) -> Iterator[ImagesOfShard]:
-    describe = partial(describe_shard, directory, manifest)
+def _parts(place: Place, manifest: Manifest, workers: int) -> Iterator[ImagesOfShard]:
+    describe = partial(describe_shard, place, manifest)
     if workers == 1:
         yield from map(describe, manifest.shards)
         return
@@ -135,14 +135,14 @@ def _parts(directory: Path, manifest: Manifest, workers: int) -> Iterator[Images
         pool.shutdown(cancel_futures=True)
 
 
-def describe_shard(directory: Path, manifest: Manifest, shard: ShardEntry) -> ImagesOfShard:
+def describe_shard(place: Place, manifest: Manifest, shard: ShardEntry) -> ImagesOfShard:
     """Describe the images of one shard. Raises `DataError` that names it, as `describe_images`."""
     image_ids: list[str] = []
     labels: list[int] = []
     digests: list[bytes] = []
     thumbnails: list[Floats] = []
-    for row in read_checked(directory, manifest, shard):
-        pixels_HWC = decoded(row, directory, manifest, shard)
+    for row in read_checked(place, manifest, shard):
+        pixels_HWC = decoded(row, place, manifest, shard)
         image_ids.append(row.image_id)
         labels.append(row.label)
         digests.append(hashlib.sha256(pixels_HWC.tobytes()).digest())
@@ -157,13 +157,13 @@ def describe_shard(directory: Path, manifest: Manifest, shard: ShardEntry) -> Im
     )
 
 
-def decoded(row: ShardRow, directory: Path, manifest: Manifest, shard: ShardEntry) -> ImageHWC:
+def decoded(row: ShardRow, place: Place, manifest: Manifest, shard: ShardEntry) -> ImageHWC:
     """Return the pixels of a row. Raises `DataError` that names the shard and the image."""
     size = manifest.image_size
     try:
         return load_stored(row.image, manifest.encoding, size, size)
     except UnreadableImageError as error:
         raise DataError(
-            f"{directory / shard.file}: image {row.image_id!r} can't be decoded ({error}): "
+            f"{as_folder(place)}/{shard.file}: image {row.image_id!r} can't be decoded ({error}): "
             "delete the directory and prepare the data again"
         ) from error

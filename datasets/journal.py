@@ -6,7 +6,6 @@ and its file still has the recorded checksum, so a half-written or foreign shard
 
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,58 +14,56 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from datasets.errors import DataError
-from datasets.files import write_text
+from datasets.folder import Folder, write_bytes
 from datasets.manifest import RequestValue, ShardEntry, shard_problem
 from datasets.shard_writer import ShardOutcome, ShardTask, StoredAs, write_task
 from datasets.sources import Rejected, SourceRow
 
 JOURNAL_NAME = ".prepare"
-_REQUEST_NAME = "request.json"
+_REQUEST_FILE = f"{JOURNAL_NAME}/request.json"
 _LOCK_NAME = "lock"
 _DIGEST_BYTES = 32
 _REQUEST = TypeAdapter(dict[str, RequestValue])
 
 
 @contextmanager
-def journal(dest: Path, request: Mapping[str, RequestValue]) -> Iterator[bool]:
+def journal(dest: Folder, request: Mapping[str, RequestValue]) -> Iterator[bool]:
     """Keep a journal in `dest` for the time of a `prepare`, alone; yield whether it continues one.
 
     The journal of another request counts for nothing. It stays when the block raises, so that the
     same request can go on, and is removed when it ends well. Raises `DataError` if another process
     prepares `dest` at this moment.
     """
-    directory = dest / JOURNAL_NAME
-    directory.mkdir(parents=True, exist_ok=True)
     try:
-        lock = FileLock(directory / _LOCK_NAME, timeout=0).acquire()
+        lock = FileLock(dest.lock_file(f"{JOURNAL_NAME}/{_LOCK_NAME}"), timeout=0).acquire()
     except Timeout:
         raise DataError(
             f"another process prepares {dest} at this moment: wait for it, or choose another "
             "directory"
         ) from None
     with lock:
-        continues = _is_of(directory / _REQUEST_NAME, request)
+        continues = _is_of(dest, request)
         if not continues:
-            for entry in directory.glob("*.json"):
-                entry.unlink()
-            text = _REQUEST.dump_json(dict(request)).decode()
-            write_text(directory / _REQUEST_NAME, text + "\n")
+            for name in dest.names():
+                if name.startswith(f"{JOURNAL_NAME}/") and name.endswith(".json"):
+                    dest.remove(name)
+            write_bytes(dest, _REQUEST_FILE, _REQUEST.dump_json(dict(request)) + b"\n")
         yield continues
-        shutil.rmtree(directory)
+        dest.remove_below(JOURNAL_NAME)
 
 
-def write_or_recall(dest: Path, task: ShardTask, stored: StoredAs, threads: int) -> ShardOutcome:
+def write_or_recall(dest: Folder, task: ShardTask, stored: StoredAs, threads: int) -> ShardOutcome:
     """Return what became of `task`: as the journal of `dest` says, or by writing its shard now.
 
     Safe in any process, and any number of times. Raises as `write_task` does.
     """
-    path = dest / JOURNAL_NAME / f"{task.split}-{task.number:05d}.json"
+    file = f"{JOURNAL_NAME}/{task.split}-{task.number:05d}.json"
     key = _task_key(task, stored)
-    known = _read(path)
+    known = _read(dest, file)
     if known is not None and known.key == key and known.is_whole(dest):
         return known.outcome()
     outcome = write_task(dest, task, stored, threads)
-    write_text(path, _Entry.of(key, outcome).model_dump_json() + "\n")
+    write_bytes(dest, file, _Entry.of(key, outcome).model_dump_json().encode() + b"\n")
     return outcome
 
 
@@ -98,20 +95,20 @@ class _Entry(BaseModel):
         digests = tuple(joined[start : start + _DIGEST_BYTES] for start in starts)
         return ShardOutcome(self.shard, digests, self.classes, tuple(self.rejected))
 
-    def is_whole(self, dest: Path) -> bool:
+    def is_whole(self, dest: Folder) -> bool:
         return self.shard is None or shard_problem(dest, self.shard) is None
 
 
-def _read(path: Path) -> _Entry | None:
+def _read(dest: Folder, file: str) -> _Entry | None:
     try:
-        return _Entry.model_validate_json(path.read_bytes())
+        return _Entry.model_validate_json(dest.read(file))
     except (OSError, ValidationError):
         return None
 
 
-def _is_of(path: Path, request: Mapping[str, RequestValue]) -> bool:
+def _is_of(dest: Folder, request: Mapping[str, RequestValue]) -> bool:
     try:
-        return _REQUEST.validate_json(path.read_bytes()) == dict(request)
+        return _REQUEST.validate_json(dest.read(_REQUEST_FILE)) == dict(request)
     except (OSError, ValidationError):
         return False
 

@@ -2,21 +2,20 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from datasets.audit import Progress, audit, leaked_train_ids
-from datasets.files import write_atomically
+from datasets.folder import Folder
 from datasets.labels import EXPRESSIONS
-from datasets.manifest import Manifest, row_digest, shard_entry
-from datasets.shard_writer import ShardOutcome
-from datasets.shards import FORMATS, ShardRow, read_checked
+from datasets.manifest import Manifest, row_digest
+from datasets.shard_writer import ShardOutcome, write_shard
+from datasets.shards import ShardRow, read_checked
 
 REASON = "also in validation"
 """What such images are counted under in the manifest."""
 
 
 def drop_leaks(
-    dest: Path,
+    dest: Folder,
     manifest: Manifest,
     outcomes: Sequence[ShardOutcome],
     progress: Progress | None = None,
@@ -34,7 +33,7 @@ def drop_leaks(
 
 
 def _without(
-    dest: Path, manifest: Manifest, outcome: ShardOutcome, leaked: frozenset[str]
+    dest: Folder, manifest: Manifest, outcome: ShardOutcome, leaked: frozenset[str]
 ) -> ShardOutcome:
     shard = outcome.entry
     if shard is None or shard.split != "train":
@@ -43,14 +42,11 @@ def _without(
     kept = [row for row in rows if row.image_id not in leaked]
     if len(kept) == len(rows):
         return outcome
-    path = dest / shard.file
     if not kept:
-        path.unlink()
+        dest.remove(shard.file)
         return ShardOutcome(None, (), {}, outcome.rejected)
-    write = FORMATS[manifest.format].write_shard
-    write_atomically(path, lambda temporary: write(temporary, kept))
     return ShardOutcome(
-        entry=shard_entry(dest, shard.file, shard.split, len(kept)),
+        entry=write_shard(dest, shard.file, shard.split, manifest.format, kept),
         digests=tuple(row_digest(shard.split, *row) for row in kept),
         classes=_classes(kept),
         rejected=outcome.rejected,

@@ -1,7 +1,6 @@
 """`manifest.json`: what a directory of shards holds, and the check that it still holds it."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -9,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from datasets.errors import DataError
-from datasets.files import write_text
+from datasets.folder import Folder, LocalFolder, Place, as_folder, write_bytes
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
@@ -81,40 +80,47 @@ class Manifest(_Frozen):
         return [shard for shard in self.shards if shard.split == split]
 
 
-def read_manifest(directory: Path) -> Manifest:
-    """Read `directory/manifest.json`.
+def read_manifest(place: Place) -> Manifest:
+    """Read the manifest of the shards at `place`.
 
     Raises `DataError` if there is none, or if it is damaged or of another schema version.
     """
-    path = directory / MANIFEST_NAME
-    if not directory.is_dir():
-        raise DataError(
-            f"there is no data directory {directory}: make one with `fer-orch data prepare` "
-            "or `fer-orch data synth`"
-        )
-    if not path.is_file():
-        raise DataError(
-            f"{directory} holds no {MANIFEST_NAME}, so it is not a (whole) directory of shards: "
-            "make one with `fer-orch data prepare`"
-        )
+    folder = as_folder(place)
+    where = f"{folder}/{MANIFEST_NAME}"
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        text = folder.read(MANIFEST_NAME)
+    except (FileNotFoundError, NotADirectoryError):
+        raise _no_manifest(folder) from None
     except OSError as error:
-        raise DataError(f"can't read {path}: {error.strerror}") from error
+        raise DataError(f"can't read {where}: {error.strerror or error}") from error
+    try:
+        return Manifest.model_validate_json(text)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, item['loc'])) or 'file'}: {item['msg']}"
             for item in error.errors()[:3]
         )
         raise DataError(
-            f"{path} is damaged or of another version than {SCHEMA_VERSION} ({problems}): "
+            f"{where} is damaged or of another version than {SCHEMA_VERSION} ({problems}): "
             "delete its directory and prepare the data again"
         ) from error
 
 
-def write_manifest(directory: Path, manifest: Manifest) -> None:
-    """Write `directory/manifest.json` atomically; it says that the directory is complete."""
-    write_text(directory / MANIFEST_NAME, manifest.model_dump_json(indent=1) + "\n")
+def _no_manifest(folder: Folder) -> DataError:
+    if isinstance(folder, LocalFolder) and not folder.path.is_dir():
+        return DataError(
+            f"there is no data directory {folder}: make one with `fer-orch data prepare` "
+            "or `fer-orch data synth`"
+        )
+    return DataError(
+        f"{folder} holds no {MANIFEST_NAME}, so it is not a (whole) directory of shards: "
+        "make one with `fer-orch data prepare`"
+    )
+
+
+def write_manifest(folder: Folder, manifest: Manifest) -> None:
+    """Write the manifest; it says that the folder is complete."""
+    write_bytes(folder, MANIFEST_NAME, f"{manifest.model_dump_json(indent=1)}\n".encode())
 
 
 def row_digest(split: SplitName, image_id: str, label: int, image: bytes) -> bytes:
@@ -141,53 +147,60 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def shard_entry(directory: Path, file: str, split: SplitName, rows: int) -> ShardEntry:
-    """Return the entry for a shard that was just written; `file` is relative to `directory`."""
-    path = directory / file
-    return ShardEntry(
-        file=file, split=split, rows=rows, bytes=path.stat().st_size, sha256=file_sha256(path)
-    )
+def shard_entry(file: str, split: SplitName, rows: int, content: Path) -> ShardEntry:
+    """Return the entry for a shard whose content lies at a path on this machine."""
+    size = content.stat().st_size
+    return ShardEntry(file=file, split=split, rows=rows, bytes=size, sha256=file_sha256(content))
 
 
-def shard_problem(directory: Path, shard: ShardEntry) -> str | None:
+def shard_problem(folder: Folder, shard: ShardEntry) -> str | None:
     """Say what is wrong with a shard file, or None: it is missing, or of other size or content."""
-    path = directory / shard.file
     try:
-        size = os.stat(path).st_size
+        size = folder.size(shard.file)
         if size != shard.bytes:
             return f"{shard.file}: {size} bytes, expected {shard.bytes}"
-        actual = file_sha256(path)
+        with folder.local(shard.file) as path:
+            return content_problem(path, shard)
     except FileNotFoundError:
         return f"{shard.file}: missing"
     except OSError as error:
-        return f"{shard.file}: {error.strerror}"
+        return f"{shard.file}: {error.strerror or error}"
+
+
+def content_problem(path: Path, shard: ShardEntry) -> str | None:
+    """Say what is wrong with the content of a shard, which lies at `path`. Raises `OSError`."""
+    size = path.stat().st_size
+    if size != shard.bytes:
+        return f"{shard.file}: {size} bytes, expected {shard.bytes}"
+    actual = file_sha256(path)
     if actual != shard.sha256:
         return f"{shard.file}: sha256 {actual[:12]}…, expected {shard.sha256[:12]}…"
     return None
 
 
 def verify_shards(
-    directory: Path, manifest: Manifest, progress: Callable[[int, int], None] | None = None
+    place: Place, manifest: Manifest, progress: Callable[[int, int], None] | None = None
 ) -> None:
     """Compare every shard with the manifest: it exists and has the size and the sha256.
 
     `progress(done, total)` counts shards. Raises `DataError` that names every damaged shard.
     """
+    folder = as_folder(place)
     problems = []
     for done, shard in enumerate(manifest.shards, start=1):
-        problem = shard_problem(directory, shard)
+        problem = shard_problem(folder, shard)
         if problem is not None:
             problems.append(problem)
         if progress is not None:
             progress(done, len(manifest.shards))
     if problems:
-        raise damaged_shards(directory, problems)
+        raise damaged_shards(folder, problems)
 
 
-def damaged_shards(directory: Path, problems: list[str]) -> DataError:
+def damaged_shards(folder: Folder, problems: list[str]) -> DataError:
     """Return the error that names damaged shards and the way out."""
     return DataError(
-        f"{len(problems)} damaged shard(s) in {directory}:\n  "
+        f"{len(problems)} damaged shard(s) in {folder}:\n  "
         + "\n  ".join(problems)
         + "\nRestore them from a copy, or delete the directory and prepare the data again."
     )

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from datasets.described import decoded
 from datasets.files import write_atomically
+from datasets.folder import Place
 from datasets.images import ImageHWC
 from datasets.manifest import Manifest
 from datasets.shards import read_checked
@@ -59,7 +60,7 @@ def write_png(path: Path, sheet: Image.Image) -> None:
 
 
 def read_images(
-    directory: Path, manifest: Manifest, wanted: Mapping[str, Collection[int]]
+    place: Place, manifest: Manifest, wanted: Mapping[str, Collection[int]]
 ) -> dict[tuple[str, int], ImageHWC]:
     """Return the pixels of the wanted rows, given by shard file, by (shard file, row).
 
@@ -70,9 +71,9 @@ def read_images(
         rows = set(wanted.get(shard.file, ()))
         if not rows:
             continue
-        for number, row in enumerate(read_checked(directory, manifest, shard)):
+        for number, row in enumerate(read_checked(place, manifest, shard)):
             if number in rows:
-                images[shard.file, number] = decoded(row, directory, manifest, shard)
+                images[shard.file, number] = decoded(row, place, manifest, shard)
     return images
 
 

@@ -20,7 +20,8 @@ from datasets.destination import (
     write_rejected,
 )
 from datasets.errors import DataError
-from datasets.journal import journal
+from datasets.folder import Folder, Place, as_folder
+from datasets.journal import JOURNAL_NAME, journal
 from datasets.labels import EXPRESSIONS
 from datasets.leaks import REASON, drop_leaks
 from datasets.manifest import (
@@ -46,7 +47,7 @@ _REASONS_SHOWN = 5
 
 def prepare(
     source_path: Path,
-    dest: Path,
+    dest: Place,
     *,
     layout: str | None = None,
     format: ShardFormat = "arrow",
@@ -83,18 +84,19 @@ def prepare(
     stored = StoredAs(image_size, encoding, format, margin)
     options = SourceOptions(csv, image_column, label_column, label_names, min_relfcs)
     deal = Deal(validation_fraction, seed, max_rejected, rows_per_shard, without_leaks)
+    folder = as_folder(dest)
     try:
         layout = choose_layout(source_path, layout, options)
         rows = SOURCES[layout].rows(source_path, options)
         source = {"source": str(source_path.resolve()), "layout": layout}
         request = {**source, **asdict(options)}
-        return _write(dest, rows, request, stored=stored, deal=deal, run=run, progress=progress)
+        return _write(folder, rows, request, stored=stored, deal=deal, run=run, progress=progress)
     except OSError as error:
-        raise _os_problem(error, dest) from error
+        raise _os_problem(error, folder) from error
 
 
 def synth(
-    dest: Path,
+    dest: Place,
     *,
     train: int,
     validation: int,
@@ -118,15 +120,16 @@ def synth(
         "train": train,
         "validation": validation,
     }
+    folder = as_folder(dest)
     try:
-        rows = faces.rows(dest, SourceOptions())
-        return _write(dest, rows, request, stored=stored, deal=deal, run=run, progress=progress)
+        rows = faces.rows(Path(), SourceOptions())
+        return _write(folder, rows, request, stored=stored, deal=deal, run=run, progress=progress)
     except OSError as error:
-        raise _os_problem(error, dest) from error
+        raise _os_problem(error, folder) from error
 
 
 def _write(
-    dest: Path,
+    dest: Folder,
     source_rows: Iterable[AnyRow],
     source_request: dict[str, RequestValue],
     *,
@@ -138,6 +141,7 @@ def _write(
     request = {**source_request, **asdict(stored), **asdict(deal)}
     finished = finished_manifest(dest, request)
     if finished is not None:
+        dest.remove_below(JOURNAL_NAME)  # left if it was killed between the manifest and its end
         return finished
     check_destination(dest)
     with journal(dest, request) as continues:
@@ -181,7 +185,7 @@ def _num_rows(outcomes: Iterable[ShardOutcome]) -> int:
 
 
 def _check_rejected(
-    dest: Path, rejected: Sequence[Rejected], kept: int, max_rejected: float
+    dest: Folder, rejected: Sequence[Rejected], kept: int, max_rejected: float
 ) -> None:
     total = kept + len(rejected)
     if not rejected or len(rejected) <= max_rejected * total:
@@ -194,20 +198,20 @@ def _check_rejected(
     raise DataError(
         f"{len(rejected)} of {total} rows can't be used ({len(rejected) / total:.1%}, "
         f"at most {max_rejected:.1%} may be):\n{shown}\n"
-        f"All of them are listed in {dest / REJECTED_NAME}. Mend the source, or allow more "
+        f"All of them are listed in {dest}/{REJECTED_NAME}. Mend the source, or allow more "
         "with --max-rejected."
     )
 
 
 def _check_splits(
-    dest: Path, outcomes: Sequence[ShardOutcome], rejected: Sequence[Rejected]
+    dest: Folder, outcomes: Sequence[ShardOutcome], rejected: Sequence[Rejected]
 ) -> None:
     filled = {one.entry.split for one in outcomes if one.entry is not None}
     for split in SPLITS:
         if split not in filled:
             write_rejected(dest, rejected)
             raise DataError(
-                f"no image of {split} can be used: {dest / REJECTED_NAME} says why, row by row. "
+                f"no image of {split} can be used: {dest}/{REJECTED_NAME} says why, row by row. "
                 "Mend the source, or hold out more with --validation-fraction."
             )
 
@@ -239,7 +243,7 @@ def _manifest(
     )
 
 
-def _os_problem(error: OSError, dest: Path) -> DataError:
+def _os_problem(error: OSError, dest: Folder) -> DataError:
     where = error.filename if error.filename is not None else dest
     return DataError(
         f"can't read or write {where}: {error.strerror or error}: check the path, "

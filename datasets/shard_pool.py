@@ -7,10 +7,10 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Protocol
 
 from datasets.errors import ConfigError, DataError
+from datasets.folder import Folder
 from datasets.journal import write_or_recall
 from datasets.parallel import num_cores, ordered_map
 from datasets.shard_writer import ShardOutcome, ShardTask, StoredAs
@@ -62,7 +62,7 @@ def _leave_ctrl_c() -> None:
 
 
 def shard_outcomes(
-    dest: Path,
+    dest: Folder,
     tasks: Iterable[ShardTask],
     stored: StoredAs,
     *,
@@ -81,5 +81,5 @@ def shard_outcomes(
     yield from (run or OnThisMachine())(work, tasks)
 
 
-def _work(dest: Path, stored: StoredAs, task: ShardTask) -> ShardOutcome:
+def _work(dest: Folder, stored: StoredAs, task: ShardTask) -> ShardOutcome:
     return write_or_recall(dest, task, stored, threads=1)

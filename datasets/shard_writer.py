@@ -5,14 +5,15 @@ who writes a shard, in which order, or how many write at once.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from datasets.errors import ConfigError
-from datasets.files import write_atomically
+from datasets.folder import Folder
 from datasets.images import Bounds, UnreadableImageError, read_image_file, store_image
 from datasets.labels import EXPRESSIONS
 from datasets.manifest import (
@@ -82,7 +83,7 @@ class ShardOutcome(NamedTuple):
     rejected: tuple[Rejected, ...]
 
 
-def write_task(dest: Path, task: ShardTask, stored: StoredAs, threads: int) -> ShardOutcome:
+def write_task(dest: Folder, task: ShardTask, stored: StoredAs, threads: int) -> ShardOutcome:
     """Read, convert and write the rows of `task` to their shard under `dest`, atomically.
 
     A row whose image can't be used is left out and returned as rejected. Raises `OSError` if the
@@ -101,15 +102,44 @@ def write_task(dest: Path, task: ShardTask, stored: StoredAs, threads: int) -> S
             digests.append(row_digest(task.split, row.image_id, row.label, image))
             yield ShardRow(row.image_id, row.label, image)
 
-    path = dest / task.file(stored)
-    write_atomically(path, lambda temporary: FORMATS[stored.format].write_shard(temporary, kept()))
+    entry = write_shard(dest, task.file(stored), task.split, stored.format, kept())
     counts = Counter(EXPRESSIONS[label] for label in labels)
     classes = {name: counts[name] for name in EXPRESSIONS if counts[name]}
-    if not labels:
-        path.unlink()
-        return ShardOutcome(None, (), {}, tuple(rejected))
-    entry = shard_entry(dest, task.file(stored), task.split, len(labels))
     return ShardOutcome(entry, tuple(digests), classes, tuple(rejected))
+
+
+def write_shard(
+    dest: Folder, file: str, split: SplitName, format: ShardFormat, rows: Iterable[ShardRow]
+) -> ShardEntry | None:
+    """Write rows to a shard of `dest`, atomically; None, and no file, if there are no rows."""
+    remaining = iter(rows)
+    first = next(remaining, None)
+    if first is None:
+        dest.remove(file)
+        return None
+    entry: ShardEntry | None = None
+
+    def write(path: Path) -> None:
+        nonlocal entry
+        written = _Counted(chain([first], remaining))
+        FORMATS[format].write_shard(path, written)
+        entry = shard_entry(file, split, written.count, path)
+
+    dest.write(file, write)
+    return entry
+
+
+@dataclass
+class _Counted:
+    """Rows that are counted as they pass."""
+
+    rows: Iterable[ShardRow]
+    count: int = 0
+
+    def __iter__(self) -> Iterator[ShardRow]:
+        for row in self.rows:
+            self.count += 1
+            yield row
 
 
 def _stored_images(

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from datasets import arrow_shards, tfrecord_shards
 from datasets.errors import DataError
-from datasets.manifest import Manifest, ShardEntry, ShardFormat, damaged_shards, shard_problem
+from datasets.folder import Place, as_folder
+from datasets.manifest import Manifest, ShardEntry, ShardFormat, content_problem, damaged_shards
 from datasets.shard_row import ShardRow
 
 __all__ = ["FORMATS", "Format", "ShardRow", "read_checked"]
@@ -27,20 +28,28 @@ FORMATS: dict[ShardFormat, Format] = {
 }
 
 
-def read_checked(directory: Path, manifest: Manifest, shard: ShardEntry) -> Iterator[ShardRow]:
+def read_checked(place: Place, manifest: Manifest, shard: ShardEntry) -> Iterator[ShardRow]:
     """Yield the rows of a shard after its size and sha256 have been compared with the manifest.
 
     Raises `DataError` that names the shard if it is damaged.
     """
-    problem = shard_problem(directory, shard)
+    folder = as_folder(place)
+    problem, rows = None, 0
+    try:
+        with folder.local(shard.file) as path:
+            problem = content_problem(path, shard)
+            if problem is None:
+                for row in FORMATS[manifest.format].read_shard(path):
+                    rows += 1
+                    yield row
+    except FileNotFoundError:
+        problem = f"{shard.file}: missing"
+    except OSError as error:
+        problem = f"{shard.file}: {error.strerror or error}"
     if problem is not None:
-        raise damaged_shards(directory, [problem])
-    rows = 0
-    for row in FORMATS[manifest.format].read_shard(directory / shard.file):
-        rows += 1
-        yield row
+        raise damaged_shards(folder, [problem])
     if rows != shard.rows:
         raise DataError(
-            f"{directory / shard.file} holds {rows} rows, its manifest says {shard.rows}: "
+            f"{folder}/{shard.file} holds {rows} rows, its manifest says {shard.rows}: "
             "delete the directory and prepare the data again"
         )

@@ -5,19 +5,19 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_context
-from pathlib import Path
 from typing import NamedTuple
 
 from datasets.errors import DataError
+from datasets.folder import Folder, Place, as_folder
 from datasets.labels import EXPRESSIONS
 from datasets.manifest import (
     SPLITS,
     Manifest,
     ShardEntry,
     content_fingerprint,
+    content_problem,
     damaged_shards,
     row_digest,
-    shard_problem,
 )
 from datasets.parallel import num_cores, ordered_map
 from datasets.shards import FORMATS
@@ -35,21 +35,22 @@ class _Read(NamedTuple):
 
 
 def verify(
-    directory: Path, manifest: Manifest, progress: Callable[[int, int], None] | None = None
+    place: Place, manifest: Manifest, progress: Callable[[int, int], None] | None = None
 ) -> None:
     """Read every shard: its size, sha256, number of rows and each TFRecord's CRC; then the whole.
 
     The class counts and the fingerprint are counted anew from the rows. `progress(done, total)`
     counts images. Raises `DataError` that names every damaged shard.
     """
-    total = sum(shard.rows for shard in manifest.shards)
+    folder = as_folder(place)
+    total = manifest.num_rows
     done = 0
     problems: list[str] = []
     digests: list[bytes] = []
     counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     workers = num_cores()
     with _pool(manifest, workers) as pool:
-        read = partial(_read, directory, manifest)
+        read = partial(_read, folder, manifest)
         found = ordered_map(read, manifest.shards, pool, workers, ahead=2)
         for shard, one in zip(manifest.shards, found, strict=True):
             if one.problem is not None:
@@ -60,8 +61,8 @@ def verify(
             if progress is not None:
                 progress(done, total)
     if problems:
-        raise damaged_shards(directory, problems)
-    _compare_whole(directory, manifest, counts, digests)
+        raise damaged_shards(folder, problems)
+    _compare_whole(folder, manifest, counts, digests)
 
 
 def _pool(manifest: Manifest, workers: int) -> Executor:
@@ -71,15 +72,18 @@ def _pool(manifest: Manifest, workers: int) -> Executor:
     return ProcessPoolExecutor(workers, get_context("spawn"))
 
 
-def _read(directory: Path, manifest: Manifest, shard: ShardEntry) -> _Read:
-    problem = shard_problem(directory, shard)
-    if problem is not None:
-        return _Read(problem)
+def _read(folder: Folder, manifest: Manifest, shard: ShardEntry) -> _Read:
     digests, labels = [], []
     try:
-        for row in FORMATS[manifest.format].read_shard(directory / shard.file):
-            labels.append(row.label)
-            digests.append(row_digest(shard.split, row.image_id, row.label, row.image))
+        with folder.local(shard.file) as path:
+            problem = content_problem(path, shard)
+            if problem is not None:
+                return _Read(problem)
+            for row in FORMATS[manifest.format].read_shard(path):
+                labels.append(row.label)
+                digests.append(row_digest(shard.split, row.image_id, row.label, row.image))
+    except FileNotFoundError:
+        return _Read(f"{shard.file}: missing")
     except (DataError, OSError, ValueError) as error:
         return _Read(f"{shard.file}: {error}")
     if len(labels) != shard.rows:
@@ -92,18 +96,18 @@ def _read(directory: Path, manifest: Manifest, shard: ShardEntry) -> _Read:
 
 
 def _compare_whole(
-    directory: Path, manifest: Manifest, counts: dict[str, Counter[str]], digests: list[bytes]
+    folder: Folder, manifest: Manifest, counts: dict[str, Counter[str]], digests: list[bytes]
 ) -> None:
     for split, expected in manifest.classes.items():
         found = {name: counts[split][name] for name in EXPRESSIONS}
         if found != {name: expected.get(name, 0) for name in EXPRESSIONS}:
             raise DataError(
-                f"{directory}: the shards of {split} hold {found}, the manifest says {expected}: "
+                f"{folder}: the shards of {split} hold {found}, the manifest says {expected}: "
                 "delete the directory and prepare the data again"
             )
     fingerprint = content_fingerprint(manifest.image_size, manifest.encoding, digests)
     if fingerprint != manifest.fingerprint:
         raise DataError(
-            f"{directory}: the rows give fingerprint {fingerprint[:16]}…, the manifest says "
+            f"{folder}: the rows give fingerprint {fingerprint[:16]}…, the manifest says "
             f"{manifest.fingerprint[:16]}…: delete the directory and prepare the data again"
         )

@@ -18,6 +18,7 @@ from pydantic import (
 
 from datasets.cache import CacheMode
 from datasets.errors import ConfigError
+from datasets.folder import absolute
 from trainers.architectures import ARCHITECTURES, architecture
 from trainers.recipe import RECIPES, Recipe
 
@@ -175,7 +176,7 @@ def load_config(
     """
     stated = _read_yaml(file) if file else {}
     if shards is not None:
-        _put(stated, "data.shards", str(Path(shards).absolute()))
+        _put(stated, "data.shards", absolute(shards))
     if only is not None:
         stated["architectures"] = only
     if seeds is not None:

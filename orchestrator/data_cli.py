@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from datasets.errors import ConfigError
+from datasets.folder import LocalFolder, as_folder
 from datasets.manifest import Encoding, ShardFormat
-from orchestrator.data_look_cli import audit_command, inspect_command
+from orchestrator.data_look_cli import Shards, audit_command, inspect_command
 from orchestrator.data_tables import print_manifest
 from orchestrator.progress_bar import bar
 
@@ -22,12 +24,12 @@ data_app.command("audit")(audit_command)
 _Format = Annotated[ShardFormat, typer.Option("--format", help="Kind of shard file.")]
 _Encoding = Annotated[Encoding, typer.Option(help="How images are stored.")]
 _Size = Annotated[int, typer.Option(help="Side of the square images, pixels.")]
-_Shards = Annotated[Path, typer.Argument(help="A directory of shards.")]
+_Dest = Annotated[str, typer.Argument(help="Directory to write, or s3://… or gs://….")]
 
 
 @data_app.command("synth")
 def synth_command(
-    dest: Annotated[Path, typer.Argument(help="Directory to write.")],
+    dest: _Dest,
     train: Annotated[int, typer.Option(help="Training faces.")] = 8000,
     validation: Annotated[int, typer.Option(help="Validation faces.")] = 800,
     size: _Size = 224,
@@ -49,7 +51,7 @@ def synth_command(
     if layout != "shards":
         request = Request(train, validation, size, seed, quirks)
         with bar("drawing faces", console) as advance:
-            truth = write_layout(dest, layout, request, progress=advance)
+            truth = write_layout(_local(dest), layout, request, progress=advance)
         console.print(
             f"{dest}: {len(truth.kept)} faces, {truth.rejected.total()} rows to reject, "
             f"{truth.excluded.total()} to exclude",
@@ -69,13 +71,13 @@ def synth_command(
             encoding=encoding,
             progress=advance,
         )
-    print_manifest(manifest, dest, console)
+    print_manifest(manifest, as_folder(dest), console)
 
 
 @data_app.command("prepare")
 def prepare_command(
     source: Annotated[Path, typer.Argument(help="The data set as you have it.")],
-    dest: Annotated[Path, typer.Argument(help="Directory to write.")],
+    dest: _Dest,
     layout: Annotated[str | None, typer.Option(help="Name of the layout; else detected.")] = None,
     file_format: _Format = "arrow",
     encoding: _Encoding = "jpeg",
@@ -134,7 +136,14 @@ def prepare_command(
             run=_where(workers, address),
             progress=advance,
         )
-    print_manifest(manifest, dest, console)
+    print_manifest(manifest, as_folder(dest), console)
+
+
+def _local(dest: str) -> Path:
+    folder = as_folder(dest)
+    if not isinstance(folder, LocalFolder):
+        raise ConfigError(f"{dest}: a layout of single files is written to a local directory only")
+    return folder.path
 
 
 def _where(workers: int | None, address: str | None) -> "RunTasks | None":
@@ -155,13 +164,14 @@ def _where(workers: int | None, address: str | None) -> "RunTasks | None":
 
 
 @data_app.command("verify")
-def verify_command(dest: _Shards) -> None:
+def verify_command(dest: Shards) -> None:
     """Read every shard: size, checksum, rows and labels, as the manifest says."""
     from datasets.manifest import read_manifest
     from datasets.verify import verify
 
     console = Console()
-    manifest = read_manifest(dest)
+    folder = as_folder(dest)
+    manifest = read_manifest(folder)
     with bar("checking shards", console) as advance:
-        verify(dest, manifest, progress=advance)
+        verify(folder, manifest, progress=advance)
     console.print(f"{len(manifest.shards)} shards are as the manifest says", highlight=False)

@@ -8,14 +8,15 @@ from rich.console import Console
 
 from datasets.errors import ConfigError
 from datasets.files import write_atomically
+from datasets.folder import as_folder
 from orchestrator.data_tables import print_audit, print_inspection
 from orchestrator.progress_bar import bar
 
-_Shards = Annotated[Path, typer.Argument(help="A directory of shards.")]
+Shards = Annotated[str, typer.Argument(help="A directory of shards, or s3://… or gs://….")]
 
 
 def inspect_command(
-    dest: _Shards,
+    dest: Shards,
     sheet: Annotated[Path | None, typer.Option(help="PNG to write: faces of each class.")] = None,
     per_class: Annotated[int, typer.Option(help="Faces of each class and split there.")] = 6,
 ) -> None:
@@ -26,16 +27,17 @@ def inspect_command(
 
     console = Console()
     _check_png(sheet)
-    manifest = read_manifest(dest)
-    print_inspection(inspect_shards(manifest), dest, console)
+    folder = as_folder(dest)
+    manifest = read_manifest(folder)
+    print_inspection(inspect_shards(manifest), folder, console)
     if sheet is not None:
-        picture = contact_sheet(dest, manifest, per_class)
+        picture = contact_sheet(folder, manifest, per_class)
         write_atomically(sheet, lambda temporary: picture.save(temporary, "PNG"))
         _say(console, f"faces of each class: {sheet}")
 
 
 def audit_command(
-    dest: _Shards,
+    dest: Shards,
     csv: Annotated[Path, typer.Option(help="CSV to write: all images with a duplicate.")] = Path(
         "audit.csv"
     ),
@@ -54,10 +56,11 @@ def audit_command(
 
     console = Console()
     _check_png(sheet)
-    manifest = read_manifest(dest)
+    folder = as_folder(dest)
+    manifest = read_manifest(folder)
     with bar("comparing images", console) as advance:
         found = audit(
-            dest,
+            folder,
             manifest,
             threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
             workers=workers,
@@ -67,7 +70,7 @@ def audit_command(
     write_audit_csv(csv, found)
     _say(console, f"all of them: {csv}")
     if sheet is not None:
-        picture = audit_sheet(dest, manifest, found)
+        picture = audit_sheet(folder, manifest, found)
         write_atomically(sheet, lambda temporary: picture.save(temporary, "PNG"))
         _say(console, f"the worst groups: {sheet}")
 

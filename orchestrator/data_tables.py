@@ -1,12 +1,13 @@
 """What the `fer-orch data` commands print."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from datasets.destination import REJECTED_NAME
+from datasets.folder import Folder
 from datasets.labels import EXPRESSIONS
 from datasets.manifest import Manifest
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from datasets.inspection import Inspection
 
 
-def print_manifest(manifest: Manifest, dest: Path, console: Console) -> None:
+def print_manifest(manifest: Manifest, dest: Folder, console: Console) -> None:
     """Print classes per split, and what was left out and why."""
     table = Table(title=Text(str(dest)), title_justify="left")
     table.add_column("expression")
@@ -31,7 +32,7 @@ def print_manifest(manifest: Manifest, dest: Path, console: Console) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _lines(manifest: Manifest, dest: Path) -> list[str]:
+def _lines(manifest: Manifest, dest: Folder) -> list[str]:
     lines = [
         f"{manifest.image_size} pixels, {manifest.encoding} in {manifest.format}, "
         f"{len(manifest.shards)} shards, {manifest.rejected} rows rejected, "
@@ -44,11 +45,11 @@ def _lines(manifest: Manifest, dest: Path) -> list[str]:
     lines += [f"excluded, {reason}: {count:,}" for reason, count in manifest.excluded.items()]
     lines += [f"{remark}: {count:,}" for remark, count in manifest.remarks.items()]
     if manifest.rejected:
-        lines.append(f"rejected rows: {dest / 'rejected.csv'}")
+        lines.append(f"rejected rows: {dest}/{REJECTED_NAME}")
     return lines
 
 
-def print_inspection(found: "Inspection", dest: Path, console: Console) -> None:
+def print_inspection(found: "Inspection", dest: Folder, console: Console) -> None:
     """Print classes per split beside the paper's table 1, then sizes and what is noteworthy."""
     table = Table(title=Text(f"{dest}: {found.source}"), title_justify="left")
     table.add_column("expression")

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from datasets.cache import stage
 from datasets.errors import ConfigError
+from datasets.folder import Folder, absolute, as_folder
 from datasets.manifest import MANIFEST_NAME, Manifest, read_manifest, verify_shards
 from datasets.prepare import synth
 from datasets.sources.drawn import DRAWN_SOURCE
@@ -63,10 +64,9 @@ def run_lock(run_dir: Path) -> Iterator[None]:
         lock.release()
 
 
-def data_dir(config: RunConfig, store: RunStore) -> Path:
+def data_place(config: RunConfig, store: RunStore) -> str:
     """Where the run's shards are: as configured, or drawn into the run directory."""
-    shards = config.data.shards
-    return Path(shards).expanduser().absolute() if shards else (store.root / _DATA_DIR).absolute()
+    return absolute(config.data.shards or str(store.root / _DATA_DIR))
 
 
 def planned_rows(config: RunConfig, store: RunStore) -> dict[str, int]:
@@ -74,20 +74,20 @@ def planned_rows(config: RunConfig, store: RunStore) -> dict[str, int]:
     drawn = config.data.drawn
     if config.data.shards is None:
         return {"train": drawn.train, "validation": drawn.validation}
-    manifest = read_manifest(data_dir(config, store))
+    manifest = read_manifest(data_place(config, store))
     return {str(split): manifest.rows(split) for split in manifest.classes}
 
 
-def open_data(config: RunConfig, store: RunStore, console: Console) -> tuple[Path, Manifest]:
-    """The shards' directory and manifest; draws the faces of a run that names no shards.
+def open_data(config: RunConfig, store: RunStore, console: Console) -> tuple[Folder, Manifest]:
+    """The shards' folder and manifest; draws the faces of a run that names no shards.
 
     Shards smaller than the recipe's images, or without images in a split, raise `ConfigError`.
     """
-    shards = data_dir(config, store)
+    shards = as_folder(data_place(config, store))
     if config.data.shards is None:
         drawn = config.data.drawn
         if store.read() is None:
-            _drop_earlier_drawing(shards)
+            _drop_earlier_drawing(store.root / _DATA_DIR)
         with bar("drawing faces", console) as advance:
             synth(
                 shards,
@@ -127,7 +127,7 @@ def check_fingerprint(store: RunStore, document: RunDocument) -> None:
         )
 
 
-def check_shards(shards: Path, manifest: Manifest, console: Console) -> None:
+def check_shards(shards: Folder, manifest: Manifest, console: Console) -> None:
     """Verify every shard's size and checksum, with progress."""
     with bar("checking shards", console) as advance:
         verify_shards(shards, manifest, progress=advance)
@@ -153,7 +153,7 @@ def check_weights(config: RunConfig, trials: list[str]) -> None:
         raise ConfigError(lines[-1] if lines else "checking the weights failed")
 
 
-def stage_here(config: RunConfig, shards: Path, console: Console) -> None:
+def stage_here(config: RunConfig, shards: str, console: Console) -> None:
     """Decode the images into this machine's cache before the trials start, with progress."""
     with bar("staging images", console) as advance:
         stage(

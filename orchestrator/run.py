@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from datasets.errors import ConfigError
+from datasets.folder import Folder
 from datasets.manifest import Manifest
 from datasets.parallel import num_cores
 from orchestrator.config import RunConfig
@@ -18,6 +19,7 @@ from orchestrator.preflight import (
     check_shards,
     check_weights,
     check_writable,
+    data_place,
     open_data,
     planned_rows,
     run_lock,
@@ -123,7 +125,7 @@ def trial_resources(config: RunConfig, nodes: Sequence[Node]) -> Resources:
     return Resources(cpus, gpus, concurrent, full=concurrent == places)
 
 
-def _document(request: RunRequest, shards: Path, manifest: Manifest) -> RunDocument:
+def _document(request: RunRequest, shards: Folder, manifest: Manifest) -> RunDocument:
     config = request.config
     rows: dict[str, int] = {str(split): manifest.rows(split) for split in manifest.classes}
     order = make_plan(config, rows, Resources(config.resources.cpus_per_trial, 0, 1))
@@ -147,17 +149,16 @@ def _is_to_do(store: RunStore, name: str) -> bool:
     return store.trial(name).state not in (TrialState.FINISHED, TrialState.DIVERGED)
 
 
-def _specs(
-    config: RunConfig, store: RunStore, document: RunDocument, names: list[str], gpus: float
-) -> list[TrialSpec]:
+def _specs(config: RunConfig, store: RunStore, names: list[str], gpus: float) -> list[TrialSpec]:
     records = [store.trial(name) for name in names]
+    shards = data_place(config, store)
     return [
         TrialSpec(
             name=record.name,
             architecture=record.architecture,
             seed=record.seed,
             recipe=config.recipe,
-            shards=Path(document.data.shards),
+            shards=shards,
             cache_dir=config.data.cache_path,
             cache_mode=config.data.cache_mode,
             trial_dir=record.directory.absolute(),
@@ -177,13 +178,13 @@ def _train(
 
     config = request.config
     if request.address is None:
-        stage_here(config, Path(document.data.shards), console)
+        stage_here(config, data_place(config, store), console)
     console.print("starting Ray", highlight=False)
     with ray_session(request.address):
         resources = trial_resources(config, cluster_nodes())
         store.write(document)
         write_provenance(store.provenance_file, resources, request.address)
-        specs = _specs(config, store, document, names, resources.gpus)
+        specs = _specs(config, store, names, resources.gpus)
         for spec in specs:  # what an earlier driver left behind is no longer true
             (spec.trial_dir / FAILURE_FILE).unlink(missing_ok=True)
             (spec.trial_dir / PROGRESS_FILE).unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from datasets.folder import LocalFolder
 from datasets.labels import EXPRESSIONS
 from datasets.manifest import (
     SPLITS,
@@ -59,5 +60,5 @@ def write_shards(
         },
         fingerprint="0" * 64,
     )
-    write_manifest(directory, manifest)
+    write_manifest(LocalFolder(directory), manifest)
     return manifest

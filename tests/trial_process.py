@@ -30,7 +30,7 @@ def spec_of(architecture: str, shards: Path, folder: Path) -> TrialSpec:
         architecture=architecture,
         seed=0,
         recipe=RECIPE,
-        shards=shards,
+        shards=str(shards),
         cache_dir=shards.parent / "cache",
         cache_mode="auto",
         trial_dir=folder / "trial",

@@ -15,7 +15,8 @@ class TrialSpec:
     architecture: str
     seed: int
     recipe: Recipe
-    shards: Path
+    shards: str
+    """A directory, or an address (see `datasets.folder`)."""
     cache_dir: Path
     cache_mode: CacheMode
     trial_dir: Path

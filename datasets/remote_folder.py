@@ -1,0 +1,134 @@
+"""Folders in object stores, `s3://` and `gs://`, by pyarrow's file systems.
+
+Credentials, regions and endpoints come from where these stores' own tools take them (environment,
+configuration files, the machine's role). An object appears when its upload has ended, so a killed
+upload leaves nothing that could be read.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import quote
+
+import pyarrow as pa
+from pyarrow import fs
+
+from datasets.errors import ConfigError, DataError
+
+SCHEMES = ("s3", "gs")
+_HERE = fs.LocalFileSystem()
+
+
+@dataclass(frozen=True)
+class RemoteFolder:
+    """A folder of an object store; see `datasets.folder.Folder`."""
+
+    address: str
+    """`s3://bucket/folder`; what follows a `?` are options of pyarrow's file systems."""
+
+    def __post_init__(self) -> None:
+        scheme = self.address.partition("://")[0]
+        if scheme not in SCHEMES:
+            kinds = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+            raise ConfigError(f"{self.address}: of these addresses only {kinds} can be used")
+        bucket = self.address.partition("://")[2].partition("?")[0].partition("/")[0]
+        if ":" in bucket:
+            raise ConfigError(
+                f"the address of {scheme}://…@{bucket.rpartition('@')[2]} holds a password, which "
+                "would get into logs: give it as the store's own tools take it, by the environment "
+                "or a configuration file"
+            )
+        if not bucket:
+            raise ConfigError(f"{self.address} names no bucket: give {scheme}://BUCKET/FOLDER")
+
+    def __str__(self) -> str:
+        return self.address.partition("?")[0].rstrip("/")
+
+    def names(self) -> list[str]:
+        """See `Folder`."""
+        system, root = _opened(self.address)
+        selector = fs.FileSelector(root, recursive=True, allow_not_found=True)
+        found = system.get_file_info(selector)
+        return sorted(one.path[len(root) + 1 :] for one in found if one.is_file)
+
+    def has(self, name: str) -> bool:
+        """See `Folder`."""
+        return bool(self._info(name).is_file)
+
+    def read(self, name: str) -> bytes:
+        """See `Folder`."""
+        system, root = _opened(self.address)
+        with system.open_input_stream(f"{root}/{name}") as stream:
+            data: bytes = stream.read()
+        return data
+
+    def size(self, name: str) -> int:
+        """See `Folder`."""
+        info = self._info(name)
+        if not info.is_file:
+            raise FileNotFoundError(f"{self}/{name}")
+        return int(info.size)
+
+    @contextmanager
+    def local(self, name: str) -> Iterator[Path]:
+        """See `Folder`: a copy in the temporary folder, for the time of the block."""
+        system, root = _opened(self.address)
+        with tempfile.TemporaryDirectory(prefix="fer-orch-") as directory:
+            path = Path(directory, Path(name).name)
+            fs.copy_files(f"{root}/{name}", str(path), system, _HERE)
+            yield path
+
+    def write(self, name: str, write: Callable[[Path], None]) -> None:
+        """See `Folder`: written in the temporary folder, then uploaded."""
+        system, root = _opened(self.address)
+        with tempfile.TemporaryDirectory(prefix="fer-orch-") as directory:
+            path = Path(directory, Path(name).name)
+            write(path)
+            # Not by a stream of Python: when Ctrl-C breaks it off, it closes, and half is uploaded.
+            fs.copy_files(str(path), f"{root}/{name}", _HERE, system)
+
+    def remove(self, name: str) -> None:
+        """See `Folder`."""
+        system, root = _opened(self.address)
+        if self.has(name):
+            system.delete_file(f"{root}/{name}")
+
+    def remove_below(self, name: str) -> None:
+        """See `Folder`."""
+        for one in self.names():
+            if one.startswith(f"{name}/"):
+                self.remove(one)
+
+    def lock_file(self, name: str) -> Path:
+        """See `Folder`. Object stores have no locks: this one holds on this machine alone."""
+        folder = Path(tempfile.gettempdir(), f"fer-orch-locks-{os.getuid()}")
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder / hashlib.sha256(f"{self}/{name}".encode()).hexdigest()
+
+    def _info(self, name: str) -> fs.FileInfo:
+        system, root = _opened(self.address)
+        return system.get_file_info(f"{root}/{name}")
+
+
+@lru_cache(maxsize=8)
+def _opened(address: str) -> tuple[fs.FileSystem, str]:
+    """Return the file system of an address and the path in it, without a slash at its end."""
+    scheme, _, rest = address.partition("://")
+    path, mark, options = rest.partition("?")
+    try:
+        # Names may have spaces, which an address may not.
+        uri = f"{scheme}://{quote(path, safe='/@')}{mark}{options}"
+        system, path = fs.FileSystem.from_uri(uri)
+    except (pa.ArrowException, ValueError) as error:
+        raise ConfigError(f"{address} is no address of an object store: {error}") from error
+    except OSError as error:
+        raise DataError(
+            f"can't reach {address} ({error}): check the bucket's name, the network and the "
+            "credentials"
+        ) from error
+    return system, path.rstrip("/")

@@ -1,0 +1,60 @@
+"""Stand-ins for the object stores, on this machine: moto for S3, an emulator for Google's."""
+
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
+from gcp_storage_emulator.server import create_server
+from moto.server import ThreadedMotoServer
+from pyarrow import fs
+
+
+@contextmanager
+def s3() -> Iterator[str]:
+    """Yield the address of an empty bucket; child processes inherit what leads to it."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    bucket = _bucket()
+    try:
+        with mock.patch.dict("os.environ", environment):
+            options = f"allow_bucket_creation=true&scheme=http&endpoint_override={host}:{port}"
+            fs.FileSystem.from_uri(f"s3://{bucket}?{options}")[0].create_dir(bucket)
+            yield f"s3://{bucket}"
+    finally:
+        server.stop()
+
+
+@contextmanager
+def gs() -> Iterator[str]:
+    """Yield the address of an empty bucket; child processes inherit what leads to it."""
+    bucket, port = _bucket(), _free_port()
+    server = create_server("127.0.0.1", port, in_memory=True, default_bucket=bucket)
+    server.start()
+    environment = {"CLOUD_STORAGE_EMULATOR_ENDPOINT": f"http://127.0.0.1:{port}"}
+    try:
+        with mock.patch.dict("os.environ", environment):
+            yield f"gs://anonymous@{bucket}"
+    finally:
+        server.stop()
+
+
+def _bucket() -> str:
+    """A new name each time: opened file systems are kept by their address."""
+    return f"faces-{uuid.uuid4().hex[:8]}"
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+    return port
