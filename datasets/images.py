@@ -175,7 +175,8 @@ def _open_rgb(data: bytes) -> Image.Image:
     with _opened(data) as picture:
         try:
             picture.load()
-            return _to_rgb(ImageOps.exif_transpose(picture))
+            ImageOps.exif_transpose(picture, in_place=True)
+            return _to_rgb(picture)
         except Exception as error:
             # As above: on hostile bytes a plugin may raise anything; each is an unreadable image.
             raise UnreadableImageError(f"broken or truncated image: {error}") from error

@@ -4,6 +4,7 @@ Features of an example: `image_id` bytes (UTF-8), `label` int64, `image` bytes. 
 module of `datasets` that uses TensorFlow, and only when a TFRecord shard is written or read.
 """
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,18 +17,15 @@ from datasets.shard_row import ShardRow
 
 
 def write_shard(path: Path, rows: Iterable[ShardRow]) -> None:
-    """Write `rows` to `path`; the same rows give the same bytes."""
+    """Write `rows` to `path`; the same rows give the same bytes. Raises `OSError`."""
     tf = _tensorflow()
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for row in rows:
-            features = {
-                "image_id": _bytes_feature(tf, row.image_id.encode("utf-8")),
-                "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[row.label])),
-                "image": _bytes_feature(tf, row.image),
-            }
-            example = tf.train.Example(features=tf.train.Features(feature=features))
-            # Protobuf orders the entries of a map only when asked to.
-            writer.write(example.SerializeToString(deterministic=True))
+    try:
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for row in rows:
+                writer.write(_record(tf, row))
+    except tf.errors.OpError as error:
+        # TensorFlow has errors of its own for a full disk, and tells the cause in words alone.
+        raise OSError(errno.EIO, error.message.rpartition("; ")[2], str(path)) from error
 
 
 def read_shard(path: Path) -> Iterator[ShardRow]:
@@ -68,6 +66,18 @@ def _row(tf: Any, path: Path, number: int, record: bytes) -> ShardRow:
         raise DataError(
             f"{path}, record {number}: not an example of image_id, label and image ({error})"
         ) from error
+
+
+def _record(tf: Any, row: ShardRow) -> bytes:
+    features = {
+        "image_id": _bytes_feature(tf, row.image_id.encode("utf-8")),
+        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[row.label])),
+        "image": _bytes_feature(tf, row.image),
+    }
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    # Protobuf orders the entries of a map only when asked to.
+    data: bytes = example.SerializeToString(deterministic=True)
+    return data
 
 
 def _bytes_feature(tf: Any, value: bytes) -> Any:

@@ -147,11 +147,13 @@ def test_a_killed_prepare_goes_on(tmp_path: Path, deadly: signal.Signals) -> Non
     expected = undisturbed(source, tmp_path / "undisturbed")
     dest = tmp_path / "shards"
     code = (
-        "from pathlib import Path; from datasets.prepare import prepare; "
+        "import time; from pathlib import Path; from datasets.prepare import prepare; "
         "from datasets.shard_pool import OnThisMachine\n"
+        "def wait(done, total):\n"  # or it may end before it is killed
+        "    time.sleep(60 if done >= 20 else 0)\n"
         "if __name__ == '__main__':\n"
         f"    prepare(Path({str(source)!r}), Path({str(dest)!r}), image_size=24, rows_per_shard=5,"
-        " run=OnThisMachine(2), max_rejected=0.1)\n"
+        " run=OnThisMachine(2), max_rejected=0.1, progress=wait)\n"
     )
     script = tmp_path / "script.py"
     script.write_text(code)
@@ -161,7 +163,7 @@ def test_a_killed_prepare_goes_on(tmp_path: Path, deadly: signal.Signals) -> Non
         start_new_session=True,
         stderr=subprocess.DEVNULL,
     )
-    while len(list(dest.glob("*/*.arrow"))) < 3:
+    while len(list(dest.glob("*/*.arrow"))) < 4:
         assert child.poll() is None, "it ended before it could be killed"
         time.sleep(0.001)
     os.killpg(child.pid, deadly)
