@@ -1,13 +1,10 @@
 """What an audit keeps of every image: a digest of its pixels, its hashes, its fine descriptor."""
 
 import hashlib
-import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +15,7 @@ from datasets.folder import Place, as_folder
 from datasets.images import ImageHWC, UnreadableImageError, load_stored
 from datasets.manifest import SPLITS, Manifest, ShardEntry, SplitName
 from datasets.near_duplicates import PackedHashes, pack
-from datasets.parallel import ordered_map
+from datasets.parallel import ordered_map, process_pool
 from datasets.perceptual_hash import (
     HASH_BITS,
     THUMBNAIL,
@@ -120,10 +117,7 @@ def _parts(place: Place, manifest: Manifest, workers: int) -> Iterator[ImagesOfS
     if workers == 1:
         yield from map(describe, manifest.shards)
         return
-    # Fork would copy the locks of whatever threads this process has; Ctrl-C is for it alone.
-    pool = ProcessPoolExecutor(
-        workers, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)
-    )
+    pool = process_pool(workers)
     try:
         yield from ordered_map(describe, manifest.shards, pool, workers, ahead=2)
     except BrokenProcessPool as error:

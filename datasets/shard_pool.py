@@ -1,18 +1,15 @@
 """Shards written by several processes, or by something else that can run a function many times."""
 
-import signal
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from typing import Protocol
 
 from datasets.errors import ConfigError, DataError
 from datasets.folder import Folder
 from datasets.journal import write_or_recall
-from datasets.parallel import num_cores, ordered_map
+from datasets.parallel import num_cores, ordered_map, process_pool
 from datasets.shard_writer import ShardOutcome, ShardTask, StoredAs
 
 Work = Callable[[ShardTask], ShardOutcome]
@@ -43,8 +40,8 @@ class OnThisMachine:
     def __call__(self, work: Work, tasks: Iterable[ShardTask]) -> Iterator[ShardOutcome]:
         """See `RunTasks`. Raises `DataError` when a process is killed from outside."""
         workers = self.workers or num_cores()
-        # Fork would copy the locks of whatever threads this process has.
-        pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_leave_ctrl_c)
+        # Ctrl-C is for the main process: it lets shards that are being written end.
+        pool = process_pool(workers)
         try:
             yield from ordered_map(work, tasks, pool, workers, ahead=_TASKS_AHEAD)
         except BrokenProcessPool as error:
@@ -54,11 +51,6 @@ class OnThisMachine:
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _leave_ctrl_c() -> None:
-    """The main process alone answers Ctrl-C: it lets shards that are being written end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def shard_outcomes(

@@ -2,9 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from typing import NamedTuple
 
 from datasets.errors import DataError
@@ -19,7 +18,7 @@ from datasets.manifest import (
     damaged_shards,
     row_digest,
 )
-from datasets.parallel import num_cores, ordered_map
+from datasets.parallel import num_cores, ordered_map, process_pool
 from datasets.shards import FORMATS
 
 # Below it, starting processes takes longer than they save.
@@ -68,8 +67,7 @@ def verify(
 def _pool(manifest: Manifest, workers: int) -> Executor:
     if sum(shard.bytes for shard in manifest.shards) < _WORTH_PROCESSES_BYTES:
         return ThreadPoolExecutor(workers)
-    # Fork would copy the locks of whatever threads this process has.
-    return ProcessPoolExecutor(workers, get_context("spawn"))
+    return process_pool(workers)
 
 
 def _read(folder: Folder, manifest: Manifest, shard: ShardEntry) -> _Read:

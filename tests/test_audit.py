@@ -359,7 +359,7 @@ def test_a_killed_worker_is_an_error_with_a_way_out(
     shards: Planted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Forked, so that the workers see what is patched here.
-    monkeypatch.setattr("datasets.described.get_context", lambda _: get_context("fork"))
+    monkeypatch.setattr("datasets.parallel.get_context", lambda _: get_context("fork"))
     monkeypatch.setattr("datasets.described.describe_shard", killed)
     with pytest.raises(DataError, match=r"killed, .* --workers 1"):
         audit(shards.directory, shards.manifest, workers=2)

@@ -172,3 +172,43 @@ def test_a_killed_prepare_goes_on(tmp_path: Path, deadly: signal.Signals) -> Non
     assert (dest / JOURNAL_NAME).is_dir()
     prepare(source, dest, image_size=24, rows_per_shard=5)
     assert files_of(dest) == expected
+
+
+@pytest.mark.slow
+def test_workers_of_a_killed_process_end(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import time; from datasets.parallel import process_pool\n"
+        "if __name__ == '__main__':\n"
+        "    pool = process_pool(2)\n"
+        "    waiting = [pool.submit(time.sleep, 1) for _ in range(2)]\n"
+        "    for one in waiting: one.result()\n"
+        "    print(*pool._processes, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, str(script)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    workers = [int(text) for text in child.stdout.readline().split()]
+    assert len(workers) == 2
+    assert all(map(is_running, workers))
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    end = time.monotonic() + 20
+    while any(map(is_running, workers)) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not any(map(is_running, workers))
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"

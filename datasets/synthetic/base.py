@@ -2,9 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -14,7 +12,7 @@ import numpy.typing as npt
 from datasets.drawn import draw_face, drawn_labels, face_index
 from datasets.errors import ConfigError
 from datasets.manifest import SPLITS, SplitName
-from datasets.parallel import num_cores, ordered_map
+from datasets.parallel import num_cores, ordered_map, process_pool
 
 
 class FaceKey(NamedTuple):
@@ -117,8 +115,7 @@ def rendered(
         return
     blocks = [keys[start : start + _BLOCK] for start in range(0, len(keys), _BLOCK)]
     done = 0
-    # Fork would copy the locks of whatever threads this process has.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with process_pool(workers) as pool:
         images = ordered_map(_Block(render), blocks, pool, workers, ahead=2)
         for block, encoded in zip(blocks, images, strict=True):
             yield from zip(block, encoded, strict=True)
