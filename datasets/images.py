@@ -7,6 +7,7 @@ own 224 by 224 release.
 """
 
 import io
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -144,8 +145,15 @@ def _is_ready_jpeg(data: bytes, size: int) -> bool:
             picture.format == "JPEG"
             and picture.mode == "RGB"
             and picture.size == (size, size)
-            and picture.getexif().get(0x0112, 1) == 1  # Orientation: upright.
+            and _is_upright(picture)
         )
+
+
+def _is_upright(picture: Image.Image) -> bool:
+    try:
+        return bool(picture.getexif().get(0x0112, 1) == 1)  # Orientation.
+    except Exception:
+        return True  # Broken EXIF says nothing, whatever Pillow raises at it; the pixels are whole.
 
 
 def _opened(data: bytes) -> Image.Image:
@@ -175,7 +183,8 @@ def _open_rgb(data: bytes) -> Image.Image:
     with _opened(data) as picture:
         try:
             picture.load()
-            ImageOps.exif_transpose(picture, in_place=True)
+            with suppress(Exception):  # See `_is_upright`.
+                ImageOps.exif_transpose(picture, in_place=True)
             return _to_rgb(picture)
         except Exception as error:
             # As above: on hostile bytes a plugin may raise anything; each is an unreadable image.
@@ -195,5 +204,7 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
     """Scale 0..65535 to 0..255; Pillow's own conversion clips at 255 and gives a white image."""
-    values = np.asarray(picture).astype(np.float64)
-    return Image.fromarray(np.clip(values / 257.0 + 0.5, 0, 255).astype(np.uint8))
+    values = np.clip(np.asarray(picture), 0, 65535).astype(np.uint32)
+    values += 128  # Whole numbers, in place: such an image may have 64 million pixels.
+    values //= 257
+    return Image.fromarray(values.astype(np.uint8))

@@ -18,6 +18,7 @@ from datasets.folder import Folder, write_bytes
 from datasets.manifest import RequestValue, ShardEntry, shard_problem
 from datasets.shard_writer import ShardOutcome, ShardTask, StoredAs, write_task
 from datasets.sources import Rejected, SourceRow
+from datasets.sources.parquet_images import ParquetImage
 
 JOURNAL_NAME = ".prepare"
 _REQUEST_FILE = f"{JOURNAL_NAME}/request.json"
@@ -123,10 +124,11 @@ def _task_key(task: ShardTask, stored: StoredAs) -> str:
 
 def _state(row: SourceRow) -> tuple[int, int] | None:
     """Return size and time of change of a row's file: one that was mended since counts anew."""
-    if not isinstance(row.image, Path):
+    file = row.image.file if isinstance(row.image, ParquetImage) else row.image
+    if not isinstance(file, Path):
         return None
     try:
-        status = os.stat(row.image)
+        status = os.stat(file)
     except (OSError, ValueError):
         return None
     return status.st_size, status.st_mtime_ns

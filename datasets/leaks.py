@@ -18,15 +18,17 @@ def drop_leaks(
     dest: Folder,
     manifest: Manifest,
     outcomes: Sequence[ShardOutcome],
+    *,
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> list[ShardOutcome]:
     """Audit the shards, and write those of training anew without images that validation holds.
 
     `manifest` describes `outcomes`, and need not be written yet. A training image goes when it is
-    an exact or a near duplicate of a validation image (see `datasets.audit`). `progress` counts
-    the images that the audit decodes. Returns the outcomes of the shards as they are now.
+    an exact or a near duplicate of a validation image (see `datasets.audit`). `workers`
+    processes decode, and `progress` counts the images (see `audit`). Returns the outcomes of the shards as they are now.
     """
-    leaked = leaked_train_ids(audit(dest, manifest, progress=progress))
+    leaked = leaked_train_ids(audit(dest, manifest, workers=workers, progress=progress))
     if not leaked:
         return list(outcomes)
     return [_without(dest, manifest, one, leaked) for one in outcomes]

@@ -20,7 +20,7 @@ from datasets.destination import (
     write_rejected,
 )
 from datasets.errors import DataError
-from datasets.folder import Folder, Place, as_folder
+from datasets.folder import Folder, LocalFolder, Place, as_folder
 from datasets.journal import JOURNAL_NAME, journal
 from datasets.labels import EXPRESSIONS
 from datasets.leaks import REASON, drop_leaks
@@ -34,7 +34,7 @@ from datasets.manifest import (
     content_fingerprint,
     write_manifest,
 )
-from datasets.shard_pool import RunTasks, shard_outcomes
+from datasets.shard_pool import OnThisMachine, RunTasks, shard_outcomes
 from datasets.shard_writer import ShardOutcome, StoredAs
 from datasets.sources import SOURCES, AnyRow, Rejected, SourceOptions, choose_layout
 from datasets.sources.drawn import DRAWN_SOURCE, DrawnFaces
@@ -84,8 +84,9 @@ def prepare(
     stored = StoredAs(image_size, encoding, format, margin)
     options = SourceOptions(csv, image_column, label_column, label_names, min_relfcs)
     deal = Deal(validation_fraction, seed, max_rejected, rows_per_shard, without_leaks)
-    folder = as_folder(dest)
+    source_path, folder = source_path.absolute(), _absolute(dest)
     try:
+        _check_apart(source_path, folder)
         layout = choose_layout(source_path, layout, options)
         rows = SOURCES[layout].rows(source_path, options)
         source = {"source": str(source_path.resolve()), "layout": layout}
@@ -120,7 +121,7 @@ def synth(
         "train": train,
         "validation": validation,
     }
-    folder = as_folder(dest)
+    folder = _absolute(dest)
     try:
         rows = faces.rows(Path(), SourceOptions())
         return _write(folder, rows, request, stored=stored, deal=deal, run=run, progress=progress)
@@ -139,12 +140,17 @@ def _write(
     progress: Progress | None,
 ) -> Manifest:
     request = {**source_request, **asdict(stored), **asdict(deal)}
+    # It decides whether there is a result, never what it is: who allows more keeps what is done.
+    del request["max_rejected"]
     finished = finished_manifest(dest, request)
     if finished is not None:
         dest.remove_below(JOURNAL_NAME)  # left if it was killed between the manifest and its end
         return finished
     check_destination(dest)
     with journal(dest, request) as continues:
+        finished = finished_manifest(dest, request)
+        if finished is not None:  # by another process, before this one had the lock
+            return finished
         clear_half_written(dest, keep_shards=continues)
         found = scan(source_rows)
         _check_rejected(dest, found.rejected, len(found.rows), deal.max_rejected)
@@ -158,13 +164,28 @@ def _write(
         _check_splits(dest, outcomes, rejected)
         manifest = _manifest(outcomes, request, stored, found, len(rejected))
         if deal.without_leaks:
-            outcomes = drop_leaks(dest, manifest, outcomes, progress)
+            workers = run.workers if isinstance(run, OnThisMachine) else None
+            outcomes = drop_leaks(dest, manifest, outcomes, workers=workers, progress=progress)
             found.excluded[REASON] = manifest.num_rows - _num_rows(outcomes)
             manifest = _manifest(outcomes, request, stored, found, len(rejected))
         write_rejected(dest, rejected)
         drop_unlisted(dest, manifest)
         write_manifest(dest, manifest)
     return manifest
+
+
+def _absolute(dest: Place) -> Folder:
+    """Return the folder at `dest` for processes of any working directory."""
+    folder = as_folder(dest)
+    return LocalFolder(folder.path.absolute()) if isinstance(folder, LocalFolder) else folder
+
+
+def _check_apart(source: Path, dest: Folder) -> None:
+    """See that `dest` is not in the source, or the shards would be taken for a part of it."""
+    if isinstance(dest, LocalFolder) and source.is_dir():
+        inner = dest.path.resolve()
+        if source.resolve() in (inner, *inner.parents):
+            raise DataError(f"{dest} lies in the source {source}: choose a directory outside of it")
 
 
 def _counted(

@@ -1,8 +1,9 @@
 """Whether a directory of shards is what its manifest says, down to each row."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from typing import NamedTuple
 
@@ -50,7 +51,7 @@ def verify(
     workers = num_cores()
     with _pool(manifest, workers) as pool:
         read = partial(_read, folder, manifest)
-        found = ordered_map(read, manifest.shards, pool, workers, ahead=2)
+        found = _found(ordered_map(read, manifest.shards, pool, workers, ahead=2))
         for shard, one in zip(manifest.shards, found, strict=True):
             if one.problem is not None:
                 problems.append(one.problem)
@@ -62,6 +63,16 @@ def verify(
     if problems:
         raise damaged_shards(folder, problems)
     _compare_whole(folder, manifest, counts, digests)
+
+
+def _found(results: Iterator[_Read]) -> Iterator[_Read]:
+    try:
+        yield from results
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a process that reads shards was killed, for want of memory perhaps: free some, and "
+            "give the same command again"
+        ) from error
 
 
 def _pool(manifest: Manifest, workers: int) -> Executor:

@@ -1,5 +1,6 @@
 """`fer-orch data inspect` and `audit`: look at shards, change nothing in them."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,7 @@ def inspect_command(
 
     console = Console()
     _check_png(sheet)
+    _check_writable("--sheet", sheet)
     folder = as_folder(dest)
     manifest = read_manifest(folder)
     print_inspection(inspect_shards(manifest), folder, console)
@@ -56,6 +58,8 @@ def audit_command(
 
     console = Console()
     _check_png(sheet)
+    _check_writable("--csv", csv)
+    _check_writable("--sheet", sheet)
     folder = as_folder(dest)
     manifest = read_manifest(folder)
     with bar("comparing images", console) as advance:
@@ -78,6 +82,15 @@ def audit_command(
 def _check_png(path: Path | None) -> None:
     if path is not None and path.suffix.casefold() != ".png":
         raise ConfigError(f"--sheet {path}: give a file name that ends in .png")
+
+
+def _check_writable(option: str, path: Path | None) -> None:
+    """See before the work that its result can be written. Raises `ConfigError`."""
+    if path is None:
+        return
+    there = next(one for one in path.absolute().parents if one.exists())
+    if path.is_dir() or not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(f"{option} {path} can't be written: name a file in a folder of yours")
 
 
 def _say(console: Console, line: str) -> None:

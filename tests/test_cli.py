@@ -230,3 +230,11 @@ def test_the_list_of_commands_and_options_changes_on_purpose_only():
     }
     data = ["audit", "inspect", "prepare", "synth", "verify"]
     assert sorted(group.commands["data"].commands) == data
+
+
+def test_where_a_result_can_not_be_written_is_told_before_the_work(refused, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    for words in (("audit", "--csv"), ("audit", "--sheet"), ("inspect", "--sheet")):
+        path = tmp_path / "file" / "x.png"
+        message = refused("data", words[0], tmp_path / "none", words[1], path)
+        assert f"{words[1]} {path} can't be written" in message

@@ -145,3 +145,13 @@ def test_files_that_cannot_be_read_say_why(tmp_path: Path) -> None:
         read_image_file(tmp_path / "absent.jpg")
     with pytest.raises(UnreadableImageError, match="can't be read"):
         read_image_file(tmp_path)
+
+
+@pytest.mark.parametrize("size", [24, 40])
+@pytest.mark.parametrize("exif", [b"Exif\x00\x00junk", b"Exif\x00\x00II*\x00\x08\x00\x00\x00\xff"])
+def test_broken_exif_says_nothing_about_whole_pixels(exif: bytes, size: int) -> None:
+    data = encoded(Image.fromarray(picture(3, size)), "JPEG", exif=exif)
+    pixels = decode_rgb(encoded(Image.fromarray(picture(3, size)), "JPEG"))
+    assert np.array_equal(decode_rgb(data), pixels)
+    stored = store_image(data, 24, "jpeg")
+    assert decode_rgb(stored).shape == (24, 24, 3)

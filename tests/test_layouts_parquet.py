@@ -222,21 +222,22 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     for damaged in (b"", b"text", whole[:-100], whole[: len(whole) // 2]):
         file.write_bytes(damaged)
         with pytest.raises(DataError, match=rf"{file} is damaged.*download it again"):
-            prepare(tmp_path, tmp_path / "shards")
+            prepare(tmp_path / "data", tmp_path / "shards")
 
 
 def test_a_damaged_image_column_stops_and_is_named(tmp_path: Path) -> None:
     images = [{"bytes": random.Random(row).randbytes(999), "path": None} for row in range(50)]
-    file = write(tmp_path / TRAIN, ["sad", "happy"] * 25, images=images)
+    source = tmp_path / "source"
+    file = write(source / TRAIN, ["sad", "happy"] * 25, images=images)
     column = pq.ParquetFile(file).metadata.row_group(0).column(0)
     data = bytearray(file.read_bytes())
     start = column.dictionary_page_offset or column.data_page_offset
     data[start : start + 40] = b"\xff" * 40
     file.write_bytes(data)
-    rows = rows_of(tmp_path)
+    rows = rows_of(source)
     assert len(kept(rows)) == 50, "the labels are whole, and scanning reads nothing else"
     with pytest.raises(DataError, match=f"{file} is damaged"):
-        prepare(tmp_path, tmp_path / "shards", max_rejected=1.0)
+        prepare(source, tmp_path / "shards", max_rejected=1.0)
 
 
 def test_images_in_any_order_and_from_several_threads(tmp_path: Path) -> None:

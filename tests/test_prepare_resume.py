@@ -212,3 +212,30 @@ def is_running(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state not in "ZX"
+
+
+def test_who_allows_more_rejected_rows_keeps_what_is_done(source: Path, tmp_path: Path) -> None:
+    expected = undisturbed(source, tmp_path / "undisturbed")
+    dest = tmp_path / "shards"
+    with pytest.raises(DataError, match="--max-rejected"):
+        prepare(source, dest, image_size=24, rows_per_shard=5, max_rejected=0)
+    done = {path: path.stat().st_mtime_ns for path in dest.glob("*/*.arrow")}
+    assert done
+    prepare(source, dest, image_size=24, rows_per_shard=5)
+    assert {path: path.stat().st_mtime_ns for path in dest.glob("*/*.arrow")} == done
+    assert files_of(dest) == expected
+
+
+def test_paths_may_be_relative(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = undisturbed(source, tmp_path / "undisturbed")
+    monkeypatch.chdir(tmp_path)
+    prepare(Path("source"), "shards", image_size=24, rows_per_shard=5)
+    assert files_of(tmp_path / "shards") == expected
+
+
+def test_a_destination_in_the_source_is_refused(source: Path) -> None:
+    with pytest.raises(DataError, match="lies in the source"):
+        prepare(source, source / "shards", image_size=24)
+    assert not (source / "shards").exists()

@@ -197,3 +197,26 @@ def test_a_drawn_face_does_not_depend_on_how_many_are_drawn(tmp_path: Path) -> N
     assert all(row.image.index == index[row.image_id] for row in few)  # type: ignore[union-attr]
     with pytest.raises(ConfigError, match="validation 0"):
         DrawnFaces(1, 0, 32, seed=0)
+
+
+def test_a_stray_quote_takes_its_own_line_alone(faces: Path) -> None:
+    lines = ["image,emotion", 'a.png,"happy', '"b.png,sad', "c.png,sad", '"a.png","sad"']
+    for number, name in enumerate(("a.png", "b.png", "c.png")):
+        write_picture(faces / "images" / name, number)
+    (faces / "legend.csv").write_text("\n".join(lines))
+    found = rows_of(faces)
+    assert ("c.png", 2) in labels(found)
+    kept = sum(isinstance(row, SourceRow) for row in found)
+    assert kept + len(reasons(found)) == 4
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"min_relfcs": 0.5}, {"csv": "legend.csv", "min_relfcs": 0.5}, {"label_names": "happy,sad"}],
+)
+def test_an_option_that_a_layout_has_no_use_for_is_refused(
+    faces: Path, options: dict[str, object]
+) -> None:
+    (faces / "legend.csv").write_text("image,emotion\na.png,happy\n")
+    with pytest.raises(ConfigError, match=r"--(min-relfcs|label-names) means nothing .*csv-folder"):
+        choose_layout(faces, None, SourceOptions(**options))  # type: ignore[arg-type]

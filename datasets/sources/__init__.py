@@ -1,5 +1,6 @@
 """The table of sources: one public layout, one file here, one line in the table."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from datasets.errors import ConfigError, DataError
@@ -50,11 +51,34 @@ SOURCES: dict[str, Source] = {
 }
 
 
+# What each layout makes of `SourceOptions`; another option would be ignored, so it is refused.
+_OPTIONS = {
+    "fer2013": {"csv"},
+    "hub-parquet": {"label_names", "image_column", "label_column"},
+    "yolo": {"label_names"},
+    "class-folders": {"min_relfcs"},
+    "csv-folder": {"csv", "image_column", "label_column"},
+}
+
+
 def choose_layout(path: Path, layout: str | None, options: SourceOptions) -> str:
     """Return the name of the layout of `path`: the one asked for, or the first that fits.
 
-    Raises `ConfigError` for an unknown name, `DataError` if `path` is absent or fits none.
+    Raises `ConfigError` for an unknown name and for an option that the layout has no use for,
+    `DataError` if `path` is absent or fits none.
     """
+    chosen = _choose(path, layout, options)
+    for name, value in asdict(options).items():
+        if value is not None and name not in _OPTIONS.get(chosen, ()):
+            users = ", ".join(one for one, used in _OPTIONS.items() if name in used)
+            raise ConfigError(
+                f"--{name.replace('_', '-')} means nothing to the layout {chosen}: leave it out, "
+                f"or name a layout that has a use for it ({users}) with --layout"
+            )
+    return chosen
+
+
+def _choose(path: Path, layout: str | None, options: SourceOptions) -> str:
     known = ", ".join(SOURCES)
     if layout is not None and layout not in SOURCES:
         raise ConfigError(f"unknown layout {layout!r}: use one of {known}")

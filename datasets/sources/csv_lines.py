@@ -11,25 +11,26 @@ class Line(NamedTuple):
     """A line that is not blank."""
 
     number: int
-    """From 1; of its last line, if a quoted field runs over several."""
+    """From 1."""
     fields: list[str] | str
     """Text in place of the fields says why the line can't be read."""
 
 
 def csv_lines(file: Path) -> Iterator[Line]:
-    """Yield every line of a CSV that is not blank, the header included. Raises `OSError`."""
+    """Yield every line of a CSV that is not blank, the header included. Raises `OSError`.
+
+    A quoted field ends with its line: no list of images has line breaks in a field, and a stray
+    quote would swallow all rows up to the next one.
+    """
     with file.open(encoding=_encoding(file), newline="", errors="replace") as stream:
-        reader = csv.reader(stream)
-        while True:
+        for number, text in enumerate(stream, start=1):
             try:
-                fields = next(reader)
-            except StopIteration:
-                return
+                fields = next(csv.reader([text]), [])
             except csv.Error as error:  # A field of more than 128 KiB, for one.
-                yield Line(reader.line_num, f"the line can't be read: {error}")
+                yield Line(number, f"the line can't be read: {error}")
                 continue
             if fields:
-                yield Line(reader.line_num, fields)
+                yield Line(number, fields)
 
 
 def first_fields(file: Path) -> list[str]:
