@@ -26,7 +26,8 @@ def drop_leaks(
 
     `manifest` describes `outcomes`, and need not be written yet. A training image goes when it is
     an exact or a near duplicate of a validation image (see `datasets.audit`). `workers`
-    processes decode, and `progress` counts the images (see `audit`). Returns the outcomes of the shards as they are now.
+    processes decode, and `progress` counts the images (see `audit`). Returns the outcomes of the
+    shards as they are now.
     """
     leaked = leaked_train_ids(audit(dest, manifest, workers=workers, progress=progress))
     if not leaked:
