@@ -27,8 +27,9 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench:
-	@echo "make bench: no benchmarks yet; they come with the resume and speed work" >&2; exit 1
+bench: setup
+	@test -n "$(WORKDIR)" || { echo "make bench WORKDIR=FOLDER: it needs 60 GB there; see benchmarks/README.md" >&2; exit 1; }
+	$(BIN)/python benchmarks/data_scale.py "$(WORKDIR)"
 
 test-cluster:
 	@echo "make test-cluster: no cluster tests yet; they come with the cluster files" >&2; exit 1
