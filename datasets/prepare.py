@@ -32,6 +32,7 @@ from datasets.manifest import (
     ShardFormat,
     SplitName,
     content_fingerprint,
+    verify_shards,
     write_manifest,
 )
 from datasets.shard_pool import OnThisMachine, RunTasks, shard_outcomes
@@ -73,7 +74,8 @@ def prepare(
     face's box and `margin` around it where the source has boxes. A source without a
     validation split gets one: `validation_fraction` of each class, drawn by `seed`. Rows that
     can't be used are listed in `dest/rejected.csv`; rows of the excluded labels are only counted.
-    The same request on a finished `dest` changes nothing; after an interruption it goes on, and
+    The same request on a finished `dest` compares its shards with the manifest and changes nothing,
+    whatever became of the source; after an interruption it goes on, and
     `dest` ends with the same bytes. `without_leaks` drops training images of which validation
     holds a duplicate. `run` says where shards are written: by default on all cores.
 
@@ -144,6 +146,7 @@ def _write(
     del request["max_rejected"]
     finished = finished_manifest(dest, request)
     if finished is not None:
+        verify_shards(dest, finished)
         dest.remove_below(JOURNAL_NAME)  # left if it was killed between the manifest and its end
         return finished
     check_destination(dest)
@@ -219,7 +222,7 @@ def _check_rejected(
     raise DataError(
         f"{len(rejected)} of {total} rows can't be used ({len(rejected) / total:.1%}, "
         f"at most {max_rejected:.1%} may be):\n{shown}\n"
-        f"All of them are listed in {dest}/{REJECTED_NAME}. Mend the source, or allow more "
+        f"Those found so far are listed in {dest}/{REJECTED_NAME}. Mend the source, or allow more "
         "with --max-rejected."
     )
 

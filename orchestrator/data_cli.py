@@ -112,9 +112,12 @@ def prepare_command(
     ] = None,
 ) -> None:
     """Turn labelled images, in any known layout, into verified shards."""
+    from datasets.manifest import MANIFEST_NAME
     from datasets.prepare import prepare
 
     console = Console()
+    if as_folder(dest).has(MANIFEST_NAME):
+        console.print(f"{dest} is prepared already; comparing its shards", markup=False)
     with bar("preparing images", console) as advance:
         manifest = prepare(
             source,

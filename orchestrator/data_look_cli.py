@@ -1,6 +1,6 @@
 """`fer-orch data inspect` and `audit`: look at shards, change nothing in them."""
 
-import os
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -89,8 +89,15 @@ def _check_writable(option: str, path: Path | None) -> None:
     if path is None:
         return
     there = next(one for one in path.absolute().parents if one.exists())
-    if path.is_dir() or not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise ConfigError(f"{option} {path} can't be written: name a file in a folder of yours")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"{option} {path} can't be written: name a file in a folder of yours"
+        ) from error
 
 
 def _say(console: Console, line: str) -> None:

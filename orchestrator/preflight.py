@@ -70,11 +70,11 @@ def data_place(config: RunConfig, store: RunStore) -> str:
 
 
 def planned_rows(config: RunConfig, store: RunStore) -> dict[str, int]:
-    """Images of each split, also before the drawn ones exist."""
+    """Images of each split, also before the drawn ones exist. Raises as `open_data` does."""
     drawn = config.data.drawn
     if config.data.shards is None:
         return {"train": drawn.train, "validation": drawn.validation}
-    manifest = read_manifest(data_place(config, store))
+    manifest = _fitting_manifest(config, as_folder(data_place(config, store)))
     return {str(split): manifest.rows(split) for split in manifest.classes}
 
 
@@ -97,6 +97,10 @@ def open_data(config: RunConfig, store: RunStore, console: Console) -> tuple[Fol
                 seed=drawn.seed,
                 progress=advance,
             )
+    return shards, _fitting_manifest(config, shards)
+
+
+def _fitting_manifest(config: RunConfig, shards: Folder) -> Manifest:
     manifest = read_manifest(shards)
     if manifest.image_size < config.recipe.image_size:
         raise ConfigError(
@@ -107,7 +111,7 @@ def open_data(config: RunConfig, store: RunStore, console: Console) -> tuple[Fol
     for split in ("train", "validation"):
         if not manifest.rows(split):
             raise ConfigError(f"the shards in {shards} have no {split} images; prepare them again")
-    return shards, manifest
+    return manifest
 
 
 def _drop_earlier_drawing(shards: Path) -> None:

@@ -232,6 +232,29 @@ def test_the_list_of_commands_and_options_changes_on_purpose_only():
     assert sorted(group.commands["data"].commands) == data
 
 
+def test_a_dry_run_refuses_what_the_run_would(refused, tmp_path: Path):
+    assert (
+        not CliRunner()
+        .invoke(
+            app,
+            [
+                "data",
+                "synth",
+                str(tmp_path / "small"),
+                "--train",
+                "16",
+                "--validation",
+                "8",
+                "--size",
+                "32",
+            ],
+        )
+        .exit_code
+    )
+    message = refused("run-all", "--data", tmp_path / "small", "--dry-run")
+    assert "hold images of 32 pixels" in message
+
+
 def test_where_a_result_can_not_be_written_is_told_before_the_work(refused, tmp_path: Path):
     (tmp_path / "file").write_text("")
     for words in (("audit", "--csv"), ("audit", "--sheet"), ("inspect", "--sheet")):

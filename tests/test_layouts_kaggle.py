@@ -12,6 +12,7 @@ from datasets.sources.class_folders import UNLISTED
 from datasets.sources.kaggle_csv import DISAGREE
 from datasets.sources.split_names import roles
 from datasets.sources.yolo import CLASS_NAMES, SMALL_BOX
+from datasets.synthetic import Request, write_layout
 from tests.layout_checks import (
     check_round_trip,
     drawn_layout,
@@ -307,3 +308,14 @@ def test_a_label_file_that_leads_out_is_not_read(tmp_path: Path, boxes: Path) ->
 def test_what_is_not_yolo_is_refused(folders: Path) -> None:
     with pytest.raises(DataError, match="no folders train/images and train/labels"):
         rows_of(folders, "yolo")
+
+
+def test_a_drawing_that_is_broken_off_can_begin_again(tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        if done > 5:
+            raise KeyboardInterrupt
+
+    request = Request(train=16, validation=16, size=32)
+    with pytest.raises(KeyboardInterrupt):
+        write_layout(tmp_path / "faces", "yolo", request, stop)
+    write_layout(tmp_path / "faces", "yolo", request)

@@ -20,7 +20,7 @@ from datasets.manifest import Manifest, read_manifest, verify_shards
 from datasets.prepare import prepare, synth
 from datasets.shards import ShardRow, read_checked
 from datasets.splits import validation_rows
-from tests.shard_data import csv_source, files_of, picture, write_csv, write_picture
+from tests.shard_data import csv_source, files_of, flip_byte, picture, write_csv, write_picture
 
 
 def rows_of(dest: Path, manifest: Manifest) -> dict[str, list[ShardRow]]:
@@ -277,3 +277,14 @@ def test_real_photographs(tmp_path: Path) -> None:
     rows = rows_of(tmp_path, manifest)
     names = [row.image_id for split in rows.values() for row in split]
     assert sorted(names) == sorted(path.name for path in (REAL_FACES / "images").iterdir())
+
+
+def test_a_damaged_finished_directory_is_not_passed_off_as_done(tmp_path: Path) -> None:
+    source, dest = csv_source(tmp_path / "source"), tmp_path / "shards"
+    prepare(source, dest, image_size=16)
+    flip_byte(dest / "train/00000.arrow", 600)
+    with pytest.raises(DataError, match=r"train/00000\.arrow: sha256"):
+        prepare(source, dest, image_size=16)
+    (dest / "validation/00000.arrow").unlink()
+    with pytest.raises(DataError, match=r"validation/00000\.arrow: missing"):
+        prepare(source, dest, image_size=16)

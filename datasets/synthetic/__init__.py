@@ -3,6 +3,7 @@
 They stand in for the data sets that can't be shipped: what reads them must read the real ones.
 """
 
+import shutil
 from pathlib import Path
 
 from datasets.errors import ConfigError, DataError
@@ -43,9 +44,22 @@ def write_layout(
         if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
             raise DataError(f"{dest} is not an empty directory: choose another one")
         dest.mkdir(parents=True, exist_ok=True)
-        return LAYOUTS[layout](dest, request, progress)
+        return _write_or_clear(dest, layout, request, progress)
     except OSError as error:
         raise DataError(
             f"can't write {error.filename or dest}: {error.strerror or error}: check the "
             "permissions and the free space"
         ) from error
+
+
+def _write_or_clear(dest: Path, layout: str, request: Request, progress: Progress | None) -> Truth:
+    """Leave `dest` empty if the writing is broken off, so that the same command can begin again."""
+    try:
+        return LAYOUTS[layout](dest, request, progress)
+    except BaseException:
+        for one in dest.iterdir():
+            if one.is_dir():
+                shutil.rmtree(one, ignore_errors=True)
+            else:
+                one.unlink(missing_ok=True)
+        raise
