@@ -5,6 +5,7 @@
 
 import os
 import platform
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,29 @@ def adam(learning_rate: float) -> "keras.optimizers.Adam":
 def _handle(variable: Any) -> Any:
     """The resource of a TensorFlow variable, or of the one inside a Keras variable."""
     return variable.handle if hasattr(variable, "handle") else variable.value.handle
+
+
+def without_autotune(feed: "keras.utils.PyDataset") -> Any:
+    """The batches of a feed as a tf.data set of known length whose end does not wait.
+
+    Keras would build the same set with tf.data's autotuning on. Its thread sleeps in steps that
+    double, up to a minute, and the iterator waits for it before it lets go: up to half of an epoch
+    is lost at the epoch's end (ResNet50, 30 s of steps: 16 s). There is nothing to tune here.
+    """
+    import tensorflow as tf
+
+    def batches() -> Iterator[Any]:
+        return (feed[place] for place in range(len(feed)))
+
+    def spec(array: Any) -> tf.TensorSpec:
+        # The last batch of an epoch may be smaller.
+        return tf.TensorSpec((None, *array.shape[1:]), array.dtype)
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=tuple(map(spec, feed[0])))
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(feed)))
+    return dataset.prefetch(2).with_options(options)
 
 
 def device_name() -> str:

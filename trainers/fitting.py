@@ -15,6 +15,7 @@ import numpy as np
 from datasets.batches import TrainBatches
 from datasets.errors import FerOrchError
 from datasets.labels import NUM_CLASSES
+from trainers import backend
 from trainers.books import Books
 from trainers.checkpoint import Clock, Position
 from trainers.progress import ProgressWriter
@@ -148,7 +149,12 @@ def fit_epoch(
         return _finished_epoch(model, cursor)
     feed = EpochFeed(batches, epoch, cursor.position.step)
     history = model.fit(
-        feed, initial_epoch=epoch, epochs=epoch + 1, shuffle=False, verbose=0, callbacks=[callback]
+        backend.without_autotune(feed),
+        initial_epoch=epoch,
+        epochs=epoch + 1,
+        shuffle=False,
+        verbose=0,
+        callbacks=[callback],
     ).history
     logs = {name: float(values[-1]) for name, values in history.items()}
     check_finite(logs, cursor.position)
