@@ -156,24 +156,39 @@ def _write(
             return finished
         clear_half_written(dest, keep_shards=continues)
         found = scan(source_rows)
-        _check_rejected(dest, found.rejected, len(found.rows), deal.max_rejected)
-        if not found.rows:
-            raise DataError(f"{request['source']} has no labelled image that can be used")
-        tasks = shard_tasks(found.rows, deal)
-        shards = shard_outcomes(dest, tasks, stored, total=len(found.rows), run=run)
-        outcomes = _counted(shards, len(found.rows), progress)
-        rejected = [*found.rejected, *chain.from_iterable(one.rejected for one in outcomes)]
-        _check_rejected(dest, rejected, _num_rows(outcomes), deal.max_rejected)
-        _check_splits(dest, outcomes, rejected)
+        return _write_scanned(
+            dest, found, request, stored=stored, deal=deal, run=run, progress=progress
+        )
+
+
+def _write_scanned(
+    dest: Folder,
+    found: Scan,
+    request: dict[str, RequestValue],
+    *,
+    stored: StoredAs,
+    deal: Deal,
+    run: RunTasks | None,
+    progress: Progress | None,
+) -> Manifest:
+    _check_rejected(dest, found.rejected, len(found.rows), deal.max_rejected)
+    if not found.rows:
+        raise DataError(f"{request['source']} has no labelled image that can be used")
+    tasks = shard_tasks(found.rows, deal)
+    shards = shard_outcomes(dest, tasks, stored, total=len(found.rows), run=run)
+    outcomes = _counted(shards, len(found.rows), progress)
+    rejected = [*found.rejected, *chain.from_iterable(one.rejected for one in outcomes)]
+    _check_rejected(dest, rejected, _num_rows(outcomes), deal.max_rejected)
+    _check_splits(dest, outcomes, rejected)
+    manifest = _manifest(outcomes, request, stored, found, len(rejected))
+    if deal.without_leaks:
+        workers = run.workers if isinstance(run, OnThisMachine) else None
+        outcomes = drop_leaks(dest, manifest, outcomes, workers=workers, progress=progress)
+        found.excluded[REASON] = manifest.num_rows - _num_rows(outcomes)
         manifest = _manifest(outcomes, request, stored, found, len(rejected))
-        if deal.without_leaks:
-            workers = run.workers if isinstance(run, OnThisMachine) else None
-            outcomes = drop_leaks(dest, manifest, outcomes, workers=workers, progress=progress)
-            found.excluded[REASON] = manifest.num_rows - _num_rows(outcomes)
-            manifest = _manifest(outcomes, request, stored, found, len(rejected))
-        write_rejected(dest, rejected)
-        drop_unlisted(dest, manifest)
-        write_manifest(dest, manifest)
+    write_rejected(dest, rejected)
+    drop_unlisted(dest, manifest)
+    write_manifest(dest, manifest)
     return manifest
 
 

@@ -29,6 +29,7 @@ _Dest = Annotated[str, typer.Argument(help="Directory to write, or s3://… or g
 
 @data_app.command("synth")
 def synth_command(
+    context: typer.Context,
     dest: _Dest,
     train: Annotated[int, typer.Option(help="Training faces.")] = 8000,
     validation: Annotated[int, typer.Option(help="Validation faces.")] = 800,
@@ -48,6 +49,7 @@ def synth_command(
     from datasets.synthetic import Request, write_layout
 
     console = Console()
+    _refuse_unused(context, layout)
     if layout != "shards":
         request = Request(train, validation, size, seed, quirks)
         with bar("drawing faces", console) as advance:
@@ -140,6 +142,16 @@ def prepare_command(
             progress=advance,
         )
     print_manifest(manifest, as_folder(dest), console)
+
+
+def _refuse_unused(context: typer.Context, layout: str) -> None:
+    """Shards have no quirks; a layout as people have it has its own kinds of files."""
+    unused = ("quirks",) if layout == "shards" else ("file_format", "encoding")
+    for name in unused:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = "/".join(next(one for one in context.command.params if one.name == name).opts)
+            raise ConfigError(f"{option} has no effect with --layout {layout}: leave it out")
 
 
 def _local(dest: str) -> Path:

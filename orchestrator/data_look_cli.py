@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,6 +12,9 @@ from datasets.files import write_atomically
 from datasets.folder import as_folder
 from orchestrator.data_tables import print_audit, print_inspection
 from orchestrator.progress_bar import bar
+
+if TYPE_CHECKING:
+    from datasets.audit import Audit
 
 Shards = Annotated[str, typer.Argument(help="A directory of shards, or s3://… or gs://….")]
 
@@ -53,7 +56,7 @@ def audit_command(
 ) -> None:
     """Find exact and near duplicates, leaks from training into validation first."""
     from datasets.audit import DEFAULT_THRESHOLD, audit
-    from datasets.audit_report import audit_sheet, write_audit_csv
+    from datasets.audit_report import audit_sheet
     from datasets.manifest import read_manifest
 
     console = Console()
@@ -70,13 +73,19 @@ def audit_command(
             workers=workers,
             progress=advance,
         )
-    print_audit(found, console)
-    write_audit_csv(csv, found)
-    _say(console, f"all of them: {csv}")
+    _write_audit(found, console, csv)
     if sheet is not None:
         picture = audit_sheet(folder, manifest, found)
         write_atomically(sheet, lambda temporary: picture.save(temporary, "PNG"))
         _say(console, f"the worst groups: {sheet}")
+
+
+def _write_audit(found: "Audit", console: Console, csv: Path) -> None:
+    from datasets.audit_report import write_audit_csv
+
+    print_audit(found, console)
+    write_audit_csv(csv, found)
+    _say(console, f"all of them: {csv}")
 
 
 def _check_png(path: Path | None) -> None:

@@ -1,6 +1,12 @@
-"""Environment that Ray reads when it is imported: set it before."""
+"""What must hold before Ray is started or connected to: its environment, and a cluster there."""
 
 import os
+import re
+import socket
+
+from datasets.errors import ConfigError
+
+_CONNECT_S = 5.0
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -17,6 +23,24 @@ _ENVIRONMENT = {
 
 
 def prepare_environment() -> None:
-    """Set what is not set by the user."""
+    """Set what Ray reads when it is imported, where the user has not; call it before that."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+
+
+def check_listening(address: str | None) -> None:
+    """Raise `ConfigError` when nothing listens at `HOST:PORT`: Ray would try for over a minute.
+
+    Other addresses, as `auto`, are left to Ray.
+    """
+    found = re.fullmatch(r"(?:ray://)?\[?([^\[\]/]+?)\]?:(\d+)", address or "")
+    if found is None:
+        return
+    host, port = found[1], int(found[2])
+    try:
+        socket.create_connection((host, port), timeout=_CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise ConfigError(
+            f"nothing answers at {address} ({error}): give --address the head node's HOST:PORT, as "
+            "`ray start` prints it, from a machine that may reach it"
+        ) from error

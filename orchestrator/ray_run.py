@@ -25,6 +25,7 @@ from datasets.parallel import num_cores
 from orchestrator.hardware import local_gpus
 from orchestrator.interrupts import sure_interrupts
 from orchestrator.plan import Node, Resources
+from orchestrator.ray_environment import check_listening
 from orchestrator.ray_trial import TrainRun
 from trainers.backend import allocator_environment, quiet_environment
 from trainers.result import FAILURE_FILE, PROGRESS_FILE, RESULT_FILE, TrialResult, read_record
@@ -48,6 +49,7 @@ def ray_session(address: str | None) -> Iterator[None]:
     for name in ("ray", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
     options: dict[str, Any] = {"address": address}
+    check_listening(address)
     if address is None:
         options |= {
             "address": "local",

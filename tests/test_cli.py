@@ -2,6 +2,8 @@
 
 import json
 import os
+import socket
+import time
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +46,27 @@ def refused(monkeypatch: pytest.MonkeyPatch):
 def write_run_alone(request, store, document, *_: object) -> None:
     """A run that was begun: its `run.yaml`, and nothing trained."""
     store.write(document)
+
+
+def test_options_of_synth_without_effect_are_refused(refused, tmp_path: Path):
+    dest = tmp_path / "faces"
+    said = refused("data", "synth", dest, "--layout", "yolo", "--encoding", "png")
+    assert "--encoding has no effect with --layout yolo" in said
+    assert "--format has no effect" in refused(
+        "data", "synth", dest, "--layout", "yolo", "--format", "tfrecord"
+    )
+    assert "--quirks" in refused("data", "synth", dest, "--no-quirks")
+    assert not dest.exists()
+
+
+def test_an_address_where_no_cluster_answers_is_told_at_once(refused, shards: Path, tmp_path: Path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    begin = time.monotonic()
+    here = ("--data", shards, "--preset", "demo", "--run-dir", tmp_path / "run")
+    assert address in refused("run-all", *here, "--address", address, "--dry-run")
+    assert time.monotonic() - begin < 30
 
 
 def test_unknown_names_are_told_with_the_valid_ones(refused, tmp_path: Path):
