@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,7 +35,12 @@ class StagedSplit:
 
     def __init__(self, path: Path, key: CacheKey) -> None:
         """Map `path`. Raises `OSError`, `ValueError` or `pa.ArrowException` if it is damaged."""
-        flat = _mapped(path)
+        self._path = path
+        # Kept open: it leads to the mapped file also when another one has taken its name.
+        self._descriptor = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._descriptor)
+        self._at_mapping = os.fstat(self._descriptor)
+        flat = _mapped(self._descriptor)
         self._table = pa.ipc.open_file(pa.py_buffer(flat)).read_all()
         self.labels: npt.NDArray[np.int8] = self._table.column("label").to_numpy()
         """Codes 0 to 7, int8 [rows]."""
@@ -48,6 +54,15 @@ class StagedSplit:
         """The name of each row."""
         names: list[str] = self._table.column("image_id").to_pylist()
         return names
+
+    def changed_file(self) -> Path | None:
+        """Return the mapped file if it was written to since, whose pixels may be others by now.
+
+        That a file was removed, or that another has its name, does not touch what is mapped.
+        """
+        before, now = self._at_mapping, os.fstat(self._descriptor)
+        same = (now.st_size, now.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+        return None if same else self._path
 
     def gather(self, indices: npt.NDArray[np.integer[Any]]) -> ImagesBHWC:
         """Return the images at `indices` [batch], in that order: uint8 [batch, height, width, 3].
@@ -80,6 +95,11 @@ class StagedData:
         """Return a split. Raises `KeyError` for another name than train and validation."""
         return self.splits[name]
 
+    def changed_file(self) -> Path | None:
+        """Return a mapped file that was written to since; see `StagedSplit.changed_file`."""
+        found = (split.changed_file() for split in self.splits.values())
+        return next((path for path in found if path is not None), None)
+
 
 def open_staged(directory: Path, key: CacheKey, manifest: Manifest) -> StagedData | None:
     """Open a cache, or return None if its files can't be read or hold another number of rows."""
@@ -92,12 +112,8 @@ def open_staged(directory: Path, key: CacheKey, manifest: Manifest) -> StagedDat
     return StagedData(manifest, key.mode, key.image_size, directory, splits)
 
 
-def _mapped(path: Path) -> npt.NDArray[np.uint8]:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        return np.frombuffer(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), np.uint8)
-    finally:
-        os.close(descriptor)
+def _mapped(descriptor: int) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), np.uint8)
 
 
 def _images(flat: npt.NDArray[np.uint8], column: Any, key: CacheKey) -> _Images:

@@ -5,7 +5,9 @@ started; 130 interrupted, the same command continues; 70 an unexpected error, wi
 """
 
 import json
+import shlex
 import signal
+import sys
 import traceback
 from pathlib import Path
 from types import FrameType
@@ -18,6 +20,8 @@ from typer.core import TyperGroup
 
 from datasets.errors import ConfigError, FerOrchError
 from orchestrator.data_cli import data_app
+from orchestrator.multistage_cli import multistage_command
+from orchestrator.watch_cli import watch_preemption_command
 
 _WRONG_REQUEST = 2
 _INTERRUPTED = 130
@@ -34,7 +38,7 @@ class _Commands(TyperGroup):
             _complain(f"error: {error}")
             raise typer.Exit(_WRONG_REQUEST) from error
         except KeyboardInterrupt as error:
-            _complain("interrupted; the same command continues where it stopped")
+            _complain(f"interrupted; the same command continues where it stopped: {_command()}")
             raise typer.Exit(_INTERRUPTED) from error
         except Exception as error:
             if isinstance(error, (typer.Exit, typer.Abort)) or hasattr(error, "exit_code"):
@@ -42,6 +46,13 @@ class _Commands(TyperGroup):
             traceback.print_exc()
             _complain("unexpected error, probably a fault of fer-orch; a run can be continued")
             raise typer.Exit(_UNEXPECTED) from error
+
+
+def _command() -> str:
+    """The command as it was given."""
+    program = Path(sys.argv[0]).name
+    words = ["python", "-m", "orchestrator"] if program == "__main__.py" else [program]
+    return shlex.join([*words, *sys.argv[1:]])
 
 
 def _complain(text: str) -> None:
@@ -58,6 +69,8 @@ app = typer.Typer(
     help="Train the fourteen CNNs of the facial-expression benchmark and write one report.",
 )
 app.add_typer(data_app, name="data")
+app.command("multistage")(multistage_command)
+app.command("watch-preemption")(watch_preemption_command)
 
 
 def _list(text: str | None) -> list[str] | None:

@@ -21,6 +21,7 @@ from datasets.errors import ConfigError
 from datasets.folder import absolute
 from trainers.architectures import ARCHITECTURES, architecture
 from trainers.recipe import RECIPES, Recipe
+from trainers.resilience import Resilience
 
 
 class _Section(BaseModel):
@@ -79,7 +80,8 @@ class ResourceSection(_Section):
     """Trials at once; null: as many as the resources hold."""
 
     max_failures: int = Field(default=2, ge=0)
-    """Times that a trial is started again after a crash before it counts as failed."""
+    """Times that a trial is started again after a crash without having got further, before it
+    counts as failed."""
 
     @field_validator("gpus_per_trial")
     @classmethod
@@ -120,6 +122,7 @@ class RunConfig(_Section):
     data: DataSection = DataSection()
     recipe: Recipe = Recipe()
     resources: ResourceSection = ResourceSection()
+    resilience: Resilience = Resilience()
     estimate: EstimateSection = EstimateSection()
 
     @model_validator(mode="after")

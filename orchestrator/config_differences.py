@@ -7,9 +7,9 @@ _FREE_KEYS = (
     "data.shards",  # the fingerprint is compared instead: a data set may move
     "data.cache_dir",
     "data.cache_mode",
-    "recipe.checkpoint_steps",
     "resources.max_concurrent",
     "resources.max_failures",
+    "resilience.",
     "estimate.",
 )
 

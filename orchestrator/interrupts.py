@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -11,8 +11,11 @@ _AGAIN_S = 2.0
 
 
 @contextmanager
-def sure_interrupts() -> Iterator[None]:
+def sure_interrupts(first: Callable[[], None] | None = None) -> Iterator[None]:
     """Within the block both signals raise `KeyboardInterrupt` until it has left the block.
+
+    With `first`, the first signal calls that in place of it, so that work can end in order; the
+    next one raises. `KeyboardInterrupt` is raised at the block's end in any case.
 
     Python drops an exception that a signal raises inside a finalizer or a callback from C, and a
     process that runs Ray is often there: the signal is then sent again, every two seconds. Does
@@ -21,9 +24,13 @@ def sure_interrupts() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    asked, left = threading.Event(), threading.Event()
+    ending, asked, left = threading.Event(), threading.Event(), threading.Event()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        if first is not None and not ending.is_set():
+            ending.set()
+            first()
+            return
         asked.set()
         raise KeyboardInterrupt
 
@@ -36,7 +43,7 @@ def sure_interrupts() -> Iterator[None]:
     threading.Thread(target=insist, name="interrupts", daemon=True).start()
     try:
         yield
-        if asked.is_set():
+        if asked.is_set() or ending.is_set():
             raise KeyboardInterrupt  # whatever caught it before
     finally:
         left.set()

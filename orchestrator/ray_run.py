@@ -5,10 +5,11 @@ What is finished, and where the rest goes on, is read from the trials' files.
 """
 
 import logging
+import math
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -28,6 +29,7 @@ from orchestrator.plan import Node, Resources
 from orchestrator.ray_environment import check_listening
 from orchestrator.ray_trial import TrainRun
 from trainers.backend import allocator_environment, quiet_environment
+from trainers.interruption import request_stop, withdraw_stop
 from trainers.result import FAILURE_FILE, PROGRESS_FILE, RESULT_FILE, TrialResult, read_record
 from trainers.spec import TrialSpec
 
@@ -41,6 +43,9 @@ _COURTESY_S = 60.0
 
 # How often Train looks at its worker; the default of two seconds only delays start and end.
 _HEALTH_CHECK_S = "0.2"
+
+# How often Train asks Ray whether a node is being drained; of two minutes' notice five are dear.
+_NOTICE_POLL_S = "1"
 
 
 @contextmanager
@@ -93,6 +98,7 @@ def _runtime_env() -> dict[str, Any]:
             **allocator_environment(),
             "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": _HEALTH_CHECK_S,
             "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": _PLACE_WAIT_S,
+            "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": _NOTICE_POLL_S,
             "RAY_USAGE_STATS_ENABLED": "0",
         },
     }
@@ -105,11 +111,17 @@ def cluster_nodes() -> list[Node]:
 
 
 def run_trials(
-    specs: list[TrialSpec], resources: Resources, max_failures: int, run_dir: Path
+    specs: list[TrialSpec],
+    resources: Resources,
+    max_failures: int,
+    run_dir: Path,
+    on_stop: Callable[[], None],
 ) -> dict[str, str]:
     """Run trials in order, as many at once as the plan says; returns errors by trial name.
 
-    A failed trial ends alone. The connection of `ray_session` must be open.
+    A failed trial ends alone. The first Ctrl-C or SIGTERM calls `on_stop` and lets the trials
+    checkpoint at their next step, the second ends them at once; both raise `KeyboardInterrupt`.
+    The connection of `ray_session` must be open.
     """
     scratch = run_dir / _SCRATCH
     shutil.rmtree(scratch, ignore_errors=True)
@@ -124,7 +136,7 @@ def run_trials(
         train_run.fit(spec)
         # Ray's own result is None without a Ray checkpoint: the trial's file is what counts.
         result = read_record(spec.trial_dir / RESULT_FILE, TrialResult)
-        return {"accuracy": result.accuracy if result else None}
+        return {"accuracy": result.accuracy if result else math.nan}  # of None Tune would tell
 
     tuner = tune.Tuner(
         # A driver must not hold a CPU that its own worker waits for.
@@ -137,8 +149,17 @@ def run_trials(
         ),
         run_config=tune.RunConfig(name="tune", storage_path=str(scratch), verbose=0),
     )
-    with sure_interrupts():
-        grid = tuner.fit()
+
+    def stop() -> None:
+        request_stop(run_dir)
+        on_stop()
+
+    withdraw_stop(run_dir)
+    try:
+        with sure_interrupts(first=stop):
+            grid = tuner.fit()
+    finally:
+        withdraw_stop(run_dir)
     shutil.rmtree(scratch, ignore_errors=True)
     return {
         str(result.config["trial"]): str(result.error)

@@ -2,16 +2,21 @@
 
 import logging
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ray
 import ray.train
 
 from datasets.errors import FerOrchError
 from orchestrator.plan import Resources
-from trainers.context import LocalContext
+from trainers.books import Attempt, Books, End
+from trainers.checkpoint import CheckpointStore, Position
+from trainers.context import CHECKPOINT_DIR, LocalContext
+from trainers.interruption import STOP_FILE, Cause, TrialInterrupted
 from trainers.result import LOG_FILE
 from trainers.spec import TrialSpec
 
@@ -38,17 +43,23 @@ def work(config: dict[str, Any]) -> None:
     """What the Train worker runs. Its output goes to the trial's log, not to the terminal.
 
     An error of ours (diverged, damaged data, another trial's checkpoint) would come again: it is in
-    `failure.json` by now, and returning keeps Train from starting the trial anew.
+    `failure.json` by now, and returning keeps Train from starting the trial anew. So does an
+    interruption: Train would charge it to the trial as a failure, and hold its place until then.
     """
+    spec: TrialSpec = config["spec"]
+    if (spec.run_dir / STOP_FILE).exists():
+        return
+    spec.trial_dir.mkdir(parents=True, exist_ok=True)
     from trainers.trial import run_trial  # heavy, and Ray's other processes import this module
 
-    spec: TrialSpec = config["spec"]
-    spec.trial_dir.mkdir(parents=True, exist_ok=True)
     _send_output_to(spec.trial_dir / LOG_FILE)
+    log = logging.getLogger(__name__)
     try:
-        run_trial(spec, RayContext(spec.trial_dir))
+        run_trial(spec, RayContext(spec.trial_dir, spec.resilience, spec.run_dir / STOP_FILE))
+    except TrialInterrupted as interrupted:
+        log.info("%s", interrupted)
     except FerOrchError:
-        logging.getLogger(__name__).exception("the trial can't go on")
+        log.exception("the trial can't go on")
 
 
 def _send_output_to(path: Path) -> None:
@@ -66,17 +77,40 @@ def _send_output_to(path: Path) -> None:
 
 @dataclass(frozen=True)
 class TrainRun:
-    """How one trial becomes a Ray Train run. `scratch` is Ray's own; nothing of ours is in it."""
+    """How one trial becomes Ray Train runs. `scratch` is Ray's own; nothing of ours is in it."""
 
     resources: Resources
     max_failures: int
     scratch: Path
 
     def fit(self, spec: TrialSpec) -> None:
-        """Run the trial in one Train worker; raises what ended the run when it failed."""
+        """Run the trial until it is over or the run is to stop.
+
+        A trial that was pre-empted is started again. So is one whose worker or controller died; it
+        raises what ended it once it has failed `max_failures` + 1 times without a newer checkpoint
+        in between. A trial that gets on may fail as often as it likes.
+        """
+        controllers_lost = 0
+        while not (spec.run_dir / STOP_FILE).exists():
+            before = newest_checkpoint(spec)
+            try:
+                self._fit_once(spec)
+            except ray.train.TrainingFailedError:
+                if newest_checkpoint(spec) == before:
+                    raise
+            except ray.exceptions.RayActorError:
+                controllers_lost = controllers_lost + 1 if newest_checkpoint(spec) == before else 1
+                if controllers_lost > self.max_failures:
+                    raise
+            else:
+                if not was_preempted(spec):
+                    return
+
+    def _fit_once(self, spec: TrialSpec) -> None:
         # Heavy, and the worker, which imports this module too, does not need it.
         from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
+        shutil.rmtree(self.scratch / "train" / spec.name, ignore_errors=True)
         gpus = self.resources.gpus
         DataParallelTrainer(
             work,
@@ -93,3 +127,18 @@ class TrainRun:
                 failure_config=ray.train.FailureConfig(max_failures=self.max_failures),
             ),
         ).fit()
+
+
+def newest_checkpoint(spec: TrialSpec) -> Position | None:
+    """Where the trial would go on."""
+    return CheckpointStore(spec.trial_dir / CHECKPOINT_DIR).newest_position()
+
+
+def was_preempted(spec: TrialSpec) -> bool:
+    """True when the last attempt let go of its machine, so that another must take the trial up."""
+    books = Books(spec.trial_dir, spec.session)
+    try:
+        ends = [entry for entry in books.entries() if isinstance(entry, Attempt | End)]
+    finally:
+        books.close()
+    return bool(ends) and isinstance(ends[-1], End) and ends[-1].cause is Cause.PREEMPTED

@@ -1,5 +1,6 @@
 """`run-all`: from a configuration to a report. Everything is checked before anything starts."""
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,20 +32,28 @@ from orchestrator.ray_environment import prepare_environment
 from orchestrator.run_store import RunData, RunDocument, RunStore
 from orchestrator.show import print_outcome, print_plan
 from trainers.architectures import check_image_size
-from trainers.context import LocalContext
+from trainers.checkpoint import CheckpointStore
+from trainers.context import CHECKPOINT_DIR, LocalContext
 from trainers.result import FAILURE_FILE, PROGRESS_FILE, TrialFailure, TrialState
 from trainers.spec import TrialSpec
 from trainers.writing import write_failure
 
+_STOPPING = "stopping: each trial checkpoints at its next step; Ctrl-C again stops at once"
+
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What `run-all` was asked for. `address` is a Ray cluster's, None for this machine."""
+    """What `run-all` was asked for.
+
+    `address` is a Ray cluster's, None for this machine. `until_epoch` is where a stage of a
+    multistage training ends; the same request with a later one goes on.
+    """
 
     config: RunConfig
     run_dir: Path
     address: str | None = None
     dry_run: bool = False
+    until_epoch: int | None = None
 
 
 def run_all(request: RunRequest, console: Console) -> int:
@@ -65,13 +74,13 @@ def run_all(request: RunRequest, console: Console) -> int:
         shards, manifest = open_data(config, store, console)
         document = _document(request, shards, manifest)
         check_fingerprint(store, document)
-        todo = [name for name in document.trials if _is_to_do(store, name)]
+        todo = [name for name in document.trials if _is_to_do(store, name, request.until_epoch)]
         if todo:
             check_weights(config, todo)
             check_shards(shards, manifest, console)
             _train(request, store, document, todo, console)
         _drop_checkpoints_of_finished(store)
-        return _finish(store, console)
+        return _finish(store, request.until_epoch, console)
 
 
 def _refuse_other_config(store: RunStore, config: RunConfig) -> None:
@@ -144,14 +153,25 @@ def _document(request: RunRequest, shards: Folder, manifest: Manifest) -> RunDoc
     )
 
 
-def _is_to_do(store: RunStore, name: str) -> bool:
+def _is_to_do(store: RunStore, name: str, until_epoch: int | None) -> bool:
     """Finished is immutable, diverged would diverge again; a failed trial is tried again."""
-    return store.trial(name).state not in (TrialState.FINISHED, TrialState.DIVERGED)
+    if store.trial(name).state in (TrialState.FINISHED, TrialState.DIVERGED):
+        return False
+    return not _stage_is_over(store, name, until_epoch)
 
 
-def _specs(config: RunConfig, store: RunStore, names: list[str], gpus: float) -> list[TrialSpec]:
+def _stage_is_over(store: RunStore, name: str, until_epoch: int | None) -> bool:
+    if until_epoch is None:
+        return False
+    newest = CheckpointStore(store.trial_dir(name) / CHECKPOINT_DIR).newest_position()
+    return newest is not None and newest.epoch >= until_epoch
+
+
+def _specs(request: RunRequest, store: RunStore, names: list[str], gpus: float) -> list[TrialSpec]:
+    config = request.config
     records = [store.trial(name) for name in names]
     shards = data_place(config, store)
+    session = uuid.uuid4().hex
     return [
         TrialSpec(
             name=record.name,
@@ -164,6 +184,9 @@ def _specs(config: RunConfig, store: RunStore, names: list[str], gpus: float) ->
             trial_dir=record.directory.absolute(),
             threads=config.resources.cpus_per_trial,
             gpus=gpus,
+            resilience=config.resilience,
+            session=session,
+            until_epoch=request.until_epoch,
         )
         for record in records
     ]
@@ -184,13 +207,17 @@ def _train(
         resources = trial_resources(config, cluster_nodes())
         store.write(document)
         write_provenance(store.provenance_file, resources, request.address)
-        specs = _specs(config, store, names, resources.gpus)
+        specs = _specs(request, store, names, resources.gpus)
         for spec in specs:  # what an earlier driver left behind is no longer true
             (spec.trial_dir / FAILURE_FILE).unlink(missing_ok=True)
             (spec.trial_dir / PROGRESS_FILE).unlink(missing_ok=True)
         with ProgressView(store, console):
             errors = run_trials(
-                specs, resources, config.resources.max_failures, request.run_dir.absolute()
+                specs,
+                resources,
+                config.resources.max_failures,
+                request.run_dir.absolute(),
+                on_stop=lambda: console.print(_STOPPING, style="bold", highlight=False),
             )
             _record_unexplained(store, specs, errors)
 
@@ -198,7 +225,8 @@ def _train(
 def _record_unexplained(store: RunStore, specs: list[TrialSpec], errors: dict[str, str]) -> None:
     """A killed worker can't write why it ended: note what Ray saw."""
     for spec in specs:
-        if store.trial(spec.name).state.is_over():
+        over = store.trial(spec.name).state.is_over()
+        if over or _stage_is_over(store, spec.name, spec.until_epoch):
             continue
         lines = errors.get(spec.name, "").strip().splitlines()
         failure = TrialFailure(
@@ -217,10 +245,12 @@ def _drop_checkpoints_of_finished(store: RunStore) -> None:
             LocalContext(record.directory).forget()
 
 
-def _finish(store: RunStore, console: Console) -> int:
+def _finish(store: RunStore, until_epoch: int | None, console: Console) -> int:
     from orchestrator.report import write_report
 
-    index = write_report(store.root)
     records = store.trials()
+    if all(_stage_is_over(store, record.name, until_epoch) for record in records):
+        return 0
+    index = write_report(store.root)
     print_outcome(records, index, console)
     return 0 if all(record.state is TrialState.FINISHED for record in records) else 1

@@ -1,10 +1,10 @@
+import errno
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from trainers.books import Books
 from trainers.checkpoint import (
     Checkpoint,
     CheckpointMismatchError,
@@ -119,17 +119,15 @@ def test_a_foreign_checkpoint_raises_with_both_sides(tmp_path: Path, change, sho
     assert shown in str(caught.value)
 
 
-def test_books_count_restarts_and_the_steps_done_twice(tmp_path: Path):
-    first = Books(tmp_path)
-    first.start(Position(), steps_per_epoch=10)
-    assert (first.restarts, first.steps_repeated) == (0, 0)
-    first.step(Position(1, 4))  # killed here, its newest checkpoint at the end of epoch 1
-    second = Books(tmp_path)
-    second.start(Position(1, 0), steps_per_epoch=10)
-    assert (second.restarts, second.steps_repeated) == (1, 4)
-    second.step(Position(2, 3))
-    third = Books(tmp_path)
-    third.start(Position(1, 8), steps_per_epoch=10)
-    assert (third.restarts, third.steps_repeated) == (2, 4 + 5)
-    for books in (first, second, third):
-        books.close()
+def test_storage_that_does_not_answer_is_no_damage(tmp_path: Path, monkeypatch):
+    store = CheckpointStore(tmp_path)
+    store.save(made_up())
+
+    def load(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "load", load)
+        with pytest.raises(OSError, match="Input/output error"):
+            store.newest(IDENTITY)
+    assert store.newest(IDENTITY) is not None

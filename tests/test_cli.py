@@ -250,9 +250,39 @@ def test_the_list_of_commands_and_options_changes_on_purpose_only():
         "report": ["run"],
         "status": ["run"],
         "models": ["--json"],
+        "multistage": sorted(
+            [
+                *("--architecture", "--stages", "--config", "--preset", "--data", "--run-dir"),
+                *("--seed", "--set", "--address"),
+            ]
+        ),
+        "watch-preemption": sorted(
+            ["--cloud", "--address", "--interval", "--metadata-url", "--node-id"]
+        ),
     }
     data = ["audit", "inspect", "prepare", "synth", "verify"]
     assert sorted(group.commands["data"].commands) == data
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--stages", "3"), "at least two stages"),
+        (("--stages", "3,0"), "at least two stages"),
+        (("--stages", "3;2"), "whole numbers"),
+        (("--set", "recipe.epochs=9"), "the sum of --stages"),
+        (("--architecture", "vgg16"), "vgg16"),
+    ],
+)
+def test_a_multistage_training_that_makes_no_sense_is_refused(refused, tmp_path: Path, words, said):
+    given = ("--architecture", "mobilenet", "--preset", "demo", "--run-dir", tmp_path / "run")
+    assert said in refused("multistage", *given, *words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_watch_without_a_cloud_is_refused(refused):
+    said = refused("watch-preemption", "--metadata-url", "http://127.0.0.1:9")
+    assert "no metadata service of aws, gcp, azure answers" in said
 
 
 def test_a_dry_run_refuses_what_the_run_would(refused, tmp_path: Path):

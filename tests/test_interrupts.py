@@ -58,3 +58,28 @@ def test_without_a_signal_nothing_happens() -> None:
     with sure_interrupts():
         pass
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def work_on(done: list[str]) -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.01)
+    done.append("still at work")
+
+
+def test_the_first_signal_lets_work_end_in_order_and_the_second_raises() -> None:
+    done: list[str] = []
+
+    def work() -> None:
+        work_on(done)
+        send(signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt), sure_interrupts(first=lambda: done.append("stop")):
+        work()
+    assert done == ["stop", "still at work"]
+
+
+def test_work_that_ended_in_order_was_still_interrupted() -> None:
+    done: list[str] = []
+    with pytest.raises(KeyboardInterrupt), sure_interrupts(first=lambda: None):
+        work_on(done)
+    assert done == ["still at work"]

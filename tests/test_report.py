@@ -40,6 +40,8 @@ REQUIRED_COLUMNS = [
     "train_seconds",
     "restarts",
     "steps_repeated",
+    "seconds_lost",
+    "checkpoint_seconds",
 ]
 CLASS_COLUMNS = [
     "architecture",
@@ -73,7 +75,8 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
 
 def test_results_csv_has_one_row_a_trial_in_plan_order_with_empty_metrics_where_unfinished(mixed):
     rows = read_csv(mixed.report_dir / "results.csv")
-    assert list(rows[0])[: len(REQUIRED_COLUMNS)] == REQUIRED_COLUMNS
+    assert [name for name in rows[0] if name in REQUIRED_COLUMNS] == REQUIRED_COLUMNS
+    assert {row["restarts_by_cause"] for row in rows} == {"", "preempted 1"}
     assert [f"{row['architecture']}-s{row['seed']}" for row in rows] == list(ALL_TRIALS)
     for trial, row in zip(ALL_TRIALS, rows, strict=True):
         state = MIXED_STATES.get(trial, TrialState.FINISHED)

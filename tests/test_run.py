@@ -14,6 +14,7 @@ import yaml
 
 from trainers.books import Books
 from trainers.checkpoint import Position
+from trainers.interruption import Cause
 from trainers.result import PROGRESS_FILE, RESULT_FILE, TrialProgress, TrialResult, read_record
 
 pytestmark = pytest.mark.slow
@@ -23,12 +24,15 @@ SETTINGS = (
     "recipe.image_size=32",
     "recipe.batch_size=8",
     "recipe.epochs=2",
-    "recipe.checkpoint_steps=2",
+    "resilience.checkpoint_steps=2",
     "data.drawn.train=96",
     "data.drawn.validation=24",
     "data.drawn.size=32",
     "resources.max_concurrent=1",
 )
+
+
+RUN_WORDS = "--preset demo --only mobilenet,mobilenetv2"
 
 
 def command(run_dir: Path, *more: str) -> list[str]:
@@ -170,24 +174,39 @@ def test_a_killed_worker_is_started_again_and_loses_nothing(undisturbed: Path, t
     assert result_of(run_dir, trial).restarts == 1
 
 
-def test_ctrl_c_exits_130_and_the_same_command_continues(undisturbed: Path, tmp_path: Path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_at_a_step_with_a_checkpoint_and_the_same_command_continues(
+    number: signal.Signals, undisturbed: Path, tmp_path: Path
+):
     run_dir = tmp_path / "run"
     driver = start(run_dir)
     wait_until(lambda: reached(run_dir, TRIALS[1]) >= Position(0, 3), driver)
-    driver.send_signal(signal.SIGINT)
+    driver.send_signal(number)
     output, _ = driver.communicate(timeout=120)
     assert driver.returncode == 130, output
-    assert "continue" in output
+    assert "each trial checkpoints at its next step" in output
+    assert f"continues where it stopped: python -m orchestrator run-all {RUN_WORDS}" in output
+    assert not (run_dir / "stop").exists()
     finish(run_dir)
     assert_same_outcome(undisturbed, run_dir)
+    result = result_of(run_dir, TRIALS[1])
+    assert result.restarts_by_cause == {Cause.STOPPED: 1}
+    assert result.steps_repeated == 0
 
 
-def test_sigterm_ends_like_ctrl_c(undisturbed: Path, tmp_path: Path):
+def test_a_second_ctrl_c_stops_at_once_and_finished_work_stays(undisturbed: Path, tmp_path: Path):
     run_dir = tmp_path / "run"
     driver = start(run_dir)
     wait_until(lambda: reached(run_dir, TRIALS[1]) >= Position(0, 3), driver)
-    driver.send_signal(signal.SIGTERM)
-    output, _ = driver.communicate(timeout=120)
+    # Where the trial can't come to a step's end: its process stands still.
+    progress = read_record(run_dir / "trials" / TRIALS[1] / PROGRESS_FILE, TrialProgress)
+    assert progress is not None
+    os.kill(progress.pid, signal.SIGSTOP)
+    driver.send_signal(signal.SIGINT)
+    time.sleep(2)
+    assert driver.poll() is None
+    driver.send_signal(signal.SIGINT)
+    output, _ = driver.communicate(timeout=60)
     assert driver.returncode == 130, output
 
 
@@ -199,6 +218,22 @@ def test_a_trial_that_diverges_keeps_its_row_and_the_exit_code_says_so(tmp_path:
     assert row["status"] == "diverged"
     assert row["accuracy"] == ""
     assert "learning_rate" in row["reason"]
+
+
+def test_a_trial_whose_storage_is_broken_fails_alone(undisturbed: Path, tmp_path: Path):
+    run_dir = tmp_path / "run"
+    broken = run_dir / "trials" / TRIALS[0]
+    broken.mkdir(parents=True)
+    (broken / "checkpoints").write_text("no folder")
+    finish(run_dir, "--set", "resilience.storage_minutes=0", code=1)
+    with (run_dir / "report" / "results.csv").open() as stream:
+        rows = {row["architecture"]: row for row in csv.DictReader(stream)}
+    assert rows["mobilenet"]["status"] == "failed"
+    assert "StorageError" in rows["mobilenet"]["reason"]
+    assert rows["mobilenetv2"]["status"] == "finished"
+    (broken / "checkpoints").unlink()
+    finish(run_dir, "--set", "resilience.storage_minutes=0")  # the same command tries it again
+    assert_same_outcome(undisturbed, run_dir)
 
 
 def test_plain_keras_predicts_what_the_run_wrote(undisturbed: Path, tmp_path: Path):

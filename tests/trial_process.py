@@ -8,6 +8,7 @@ from pathlib import Path
 
 from trainers.context import LocalContext
 from trainers.recipe import Recipe
+from trainers.resilience import Resilience
 from trainers.spec import TrialSpec
 from trainers.trial import run_trial
 
@@ -18,7 +19,6 @@ RECIPE = Recipe(
     weights="none",
     batch_norm_momentum=0.8,
     deterministic=True,
-    checkpoint_steps=3,
     evaluation_batch_size=16,
 )
 
@@ -35,6 +35,7 @@ def spec_of(architecture: str, shards: Path, folder: Path) -> TrialSpec:
         cache_mode="auto",
         trial_dir=folder / "trial",
         threads=1,
+        resilience=Resilience(checkpoint_steps=3),
     )
 
 

@@ -134,6 +134,13 @@ def without_autotune(feed: "keras.utils.PyDataset") -> Any:
     return dataset.prefetch(2).with_options(options)
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """True for TensorFlow's error when a GPU or the host has no memory left for a tensor."""
+    import tensorflow as tf
+
+    return isinstance(error, tf.errors.ResourceExhaustedError)
+
+
 def device_name() -> str:
     """The GPU's name, or the processor's where there is none."""
     import tensorflow as tf

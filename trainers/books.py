@@ -1,92 +1,241 @@
-"""The books of a trial: how often it started, and which steps it did twice.
+"""The books of a trial: each start, why the one before ended, and what that cost.
 
-`attempts.jsonl` gets one line a start. `position` is sixteen bytes that each step overwrites; what
-a killed process had reached is read from it, so repeated steps are counted, not guessed.
+`attempts.jsonl` gets a line when an attempt starts, when it ends otherwise than finished, and when
+it has made up for what the one before had lost. `position` is 24 bytes that each step overwrites;
+what a killed process had reached is read from it, so repeated steps are counted, not guessed.
 """
 
 import json
+import logging
 import os
 import socket
 import struct
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from trainers.checkpoint import Position
+from trainers.interruption import Cause
+
+logger = logging.getLogger(__name__)
 
 ATTEMPTS_FILE = "attempts.jsonl"
 POSITION_FILE = "position"
-_LAYOUT = struct.Struct("<qq")
+_LAYOUT = struct.Struct("<qqd")  # epoch, step, when: seconds since 1970 UTC
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One start of the trial; `steps_repeated` counts steps done by the attempt before, undone."""
+    """One start of the trial."""
 
     started_at: float
+    session: str
+    """The run of the driver that started it."""
     host: str
     pid: int
-    from_epoch: int
-    from_step: int
+    cause: Cause | None
+    """Why the attempt before ended; None for the first."""
+    lost_since: float | None
+    """When that attempt did its last step; when this one started, where the driver was gone too."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """Where an attempt goes on; `steps_repeated` were done before and undone by an end."""
+
+    epoch: int
+    step: int
     steps_repeated: int
 
 
-class Books:
-    """Reads and writes the books in a trial's directory."""
+@dataclass(frozen=True)
+class End:
+    """An attempt that noted why it ends."""
 
-    def __init__(self, directory: Path) -> None:
-        self._attempts = directory / ATTEMPTS_FILE
+    cause: Cause
+    epoch: int
+    step: int
+    reason: str = ""
+    traceback: str = ""
+
+    @property
+    def position(self) -> Position:
+        """The last step that it finished."""
+        return Position(self.epoch, self.step)
+
+
+@dataclass(frozen=True)
+class Regained:
+    """The trial stands again where it stood before, `seconds_lost` later."""
+
+    seconds_lost: float
+
+
+Entry = Attempt | Restored | End | Regained
+_KINDS: dict[str, type[Entry]] = {
+    "start": Attempt,
+    "restored": Restored,
+    "end": End,
+    "regained": Regained,
+}
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the interruptions of a trial came to."""
+
+    restarts: int
+    restarts_by_cause: dict[str, int]
+    steps_repeated: int
+    seconds_lost: float
+
+
+class Books:
+    """Reads and writes the books in a trial's directory. `session` names the driver's run."""
+
+    def __init__(self, directory: Path, session: str = "") -> None:
+        self._path = directory / ATTEMPTS_FILE
+        self._session = session
         directory.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(directory / POSITION_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+        self._attempt: Attempt | None = None
+        self._regain: tuple[Position, float] | None = None
 
     def reached(self) -> Position:
         """The last step that any attempt finished."""
-        data = os.pread(self._descriptor, _LAYOUT.size, 0)
-        return Position(*_LAYOUT.unpack(data)) if len(data) == _LAYOUT.size else Position()
+        return self._read_position()[0]
 
     def step(self, position: Position) -> None:
         """Note a finished step; in the page cache, so a killed process leaves it behind."""
-        os.pwrite(self._descriptor, _LAYOUT.pack(position.epoch, position.step), 0)
+        data = _LAYOUT.pack(position.epoch, position.step, time.time())
+        os.pwrite(self._descriptor, data, 0)
+        if self._regain is not None and position > self._regain[0]:
+            seconds = max(0.0, time.time() - self._regain[1])  # a clock can be set back
+            self._regain = None
+            self._append("regained", Regained(seconds))
 
-    def start(self, position: Position, steps_per_epoch: int) -> Attempt:
-        """Open an attempt that goes on from `position`."""
-        reached = self.reached()
-        repeated = (reached.epoch - position.epoch) * steps_per_epoch + reached.step - position.step
+    def start(self) -> Attempt:
+        """Open an attempt."""
+        entries = self.entries()
+        cause = self._last_cause(entries)
         attempt = Attempt(
             started_at=time.time(),
+            session=self._session,
             host=socket.gethostname(),
             pid=os.getpid(),
-            from_epoch=position.epoch,
-            from_step=position.step,
-            steps_repeated=max(0, repeated),
+            cause=cause,
+            lost_since=None if cause is None else self._lost_since(entries, cause),
         )
-        with self._attempts.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(asdict(attempt)) + "\n")
-        self.step(position)
+        self._append("start", attempt)
+        self._attempt = attempt
         return attempt
 
-    def attempts(self) -> list[Attempt]:
-        """All attempts, oldest first; a line cut short by a kill is passed over."""
-        if not self._attempts.is_file():
+    def restored(self, position: Position, steps_per_epoch: int) -> None:
+        """Note that the attempt goes on from `position`."""
+        reached = self.reached()
+        repeated = (reached.epoch - position.epoch) * steps_per_epoch + reached.step - position.step
+        self._append("restored", Restored(position.epoch, position.step, max(0, repeated)))
+        if self._attempt is not None and self._attempt.lost_since is not None:
+            self._regain = max(reached, position), self._attempt.lost_since
+        self.step(position)
+
+    def end(self, cause: Cause, reason: str = "", traceback: str = "") -> None:
+        """Note why this attempt ends before its trial is finished."""
+        reached = self.reached()
+        self._append("end", End(cause, reached.epoch, reached.step, reason, traceback))
+
+    def entries(self) -> list[Entry]:
+        """All entries, oldest first; a line cut short by a kill is passed over."""
+        if not self._path.is_file():
             return []
         found = []
-        for line in self._attempts.read_text(encoding="utf-8").splitlines():
+        for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                found.append(Attempt(**json.loads(line)))
-            except (ValueError, TypeError):
+                values = json.loads(line)
+                kind = _KINDS[values.pop("kind")]
+                if values.get("cause") is not None:
+                    values["cause"] = Cause(values["cause"])
+                found.append(kind(**values))
+            except (ValueError, TypeError, KeyError, AttributeError):
                 continue
         return found
 
-    @property
-    def restarts(self) -> int:
-        """Starts after the first."""
-        return max(0, len(self.attempts()) - 1)
+    def attempts(self) -> list[Attempt]:
+        """All starts, oldest first."""
+        return [entry for entry in self.entries() if isinstance(entry, Attempt)]
 
-    @property
-    def steps_repeated(self) -> int:
-        """Steps done again, over all attempts."""
-        return sum(attempt.steps_repeated for attempt in self.attempts())
+    def account(self) -> Account:
+        """Restarts by cause, steps repeated and seconds lost, over all attempts so far."""
+        entries = self.entries()
+        starts = [entry for entry in entries if isinstance(entry, Attempt)]
+        causes = Counter(str(entry.cause) for entry in starts if entry.cause is not None)
+        return Account(
+            restarts=causes.total(),
+            restarts_by_cause=dict(sorted(causes.items())),
+            steps_repeated=sum(one.steps_repeated for one in entries if isinstance(one, Restored)),
+            seconds_lost=sum(one.seconds_lost for one in entries if isinstance(one, Regained)),
+        )
+
+    def same_failure_twice(self) -> End | None:
+        """The last end, when it and the one before were failures of this session at one step."""
+        ends: list[End | None] = []
+        for entry in self.entries():
+            if isinstance(entry, Attempt):
+                if entry.session != self._session:
+                    ends.clear()
+                ends.append(None)
+            elif isinstance(entry, End) and ends:
+                ends[-1] = entry
+        last = ends[-2:]
+        if len(last) < 2 or last[0] is None or last[1] is None:
+            return None
+        failures = last[0].cause.is_failure and last[1].cause.is_failure
+        return last[1] if failures and last[0].position == last[1].position else None
 
     def close(self) -> None:
         """Close the position file."""
         os.close(self._descriptor)
+
+    def _last_cause(self, entries: list[Entry]) -> Cause | None:
+        marks = [entry for entry in entries if isinstance(entry, Attempt | End)]
+        if not marks:
+            return None
+        last = marks[-1]
+        if isinstance(last, End):
+            return last.cause
+        return Cause.KILLED if last.session == self._session else Cause.DRIVER_LOST
+
+    def _lost_since(self, entries: list[Entry], cause: Cause) -> float:
+        """The time of the last step before this attempt that was no repetition.
+
+        Now, where nobody was meant to train in between.
+        """
+        reached_at = self._read_position()[1]
+        if cause in (Cause.STOPPED, Cause.DRIVER_LOST) or not reached_at:
+            return time.time()
+        marks = [entry for entry in entries if isinstance(entry, Attempt | Regained)]
+        last = marks[-1] if marks else None
+        if isinstance(last, Attempt) and last.lost_since is not None:
+            return min(last.lost_since, reached_at)  # it never made up for its own loss
+        return reached_at
+
+    def _read_position(self) -> tuple[Position, float]:
+        data = os.pread(self._descriptor, _LAYOUT.size, 0)
+        if len(data) != _LAYOUT.size:
+            return Position(), 0.0
+        epoch, step, when = _LAYOUT.unpack(data)
+        return Position(epoch, step), when
+
+    def _append(self, kind: str, entry: Entry) -> None:
+        try:
+            self._append_line(kind, entry)
+        except OSError as error:  # a full disk must not end a trial for the sake of its books
+            logger.warning("%s can't be written: %s", self._path, error)
+
+    def _append_line(self, kind: str, entry: Entry) -> None:
+        line = json.dumps({"kind": kind, **asdict(entry)}) + "\n"
+        # A line that a kill cut short must not swallow the next.
+        data = self._path.read_bytes()[-1:] if self._path.is_file() else b""
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.write(line if data in (b"", b"\n") else "\n" + line)

@@ -6,6 +6,7 @@ and the zip's CRC-32 of each member is checked on reading, so a file is either w
 Nothing in it is pickled.
 """
 
+import errno
 import json
 import logging
 from dataclasses import asdict, dataclass, field
@@ -21,6 +22,11 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINT_VERSION = 1
 _META = "meta"
+
+# A damaged file can cause others, as EINVAL for a place outside of it.
+_STORAGE_ERRORS = frozenset(
+    {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENOTCONN, errno.EACCES}
+)
 
 
 class CheckpointMismatchError(FerOrchError):
@@ -71,6 +77,7 @@ class Clock:
     rated_s: float = 0.0
     rated_images: int = 0
     evaluate_s: float = 0.0
+    checkpoint_s: float = 0.0  # in which training stood still for its checkpoints
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,10 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read one checkpoint file; one that is not whole raises `DamagedCheckpointError`."""
+    """Read one checkpoint file; one that is not whole raises `DamagedCheckpointError`.
+
+    Storage that does not answer raises `OSError`: the file may be whole.
+    """
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
@@ -133,6 +143,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
             notes=tuple(record["notes"]),
         )
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _STORAGE_ERRORS:
+            raise
         # Damage shows in many ways: zip and zlib errors, an unknown method, a missing password.
         raise DamagedCheckpointError(f"checkpoint {path} is not whole: {error}") from error
 
@@ -150,6 +162,14 @@ class CheckpointStore:
     def paths(self) -> list[Path]:
         """Checkpoint files, newest position first."""
         return sorted(self.directory.glob("e*-s*.npz"), reverse=True)
+
+    def newest_position(self) -> Position | None:
+        """The position of the newest file by its name, whole or not; None where there is none."""
+        paths = self.paths()
+        if not paths:
+            return None
+        epoch, step = paths[0].stem.removeprefix("e").split("-s")
+        return Position(int(epoch), int(step))
 
     def save(self, checkpoint: Checkpoint) -> Path:
         """Write a checkpoint, then drop the oldest beyond `keep`."""

@@ -16,9 +16,9 @@ from datasets.batches import TrainBatches
 from datasets.errors import FerOrchError
 from datasets.labels import NUM_CLASSES
 from trainers import backend
-from trainers.books import Books
+from trainers.cadence import Cadence
 from trainers.checkpoint import Clock, Position
-from trainers.progress import ProgressWriter
+from trainers.interruption import Cause, TrialInterrupted
 from trainers.state import Arrays, restore_metrics
 
 # Looking at the loss waits for the device, and asking for a notice may wait for Ray: not each step.
@@ -66,28 +66,29 @@ class Cursor:
 
 
 class StepCallback(keras.callbacks.Callback):  # type: ignore[misc]
-    """Moves the cursor, keeps books and progress, and calls `save` where a checkpoint is due."""
+    """Moves the cursor, keeps books and progress, and calls `save` where a checkpoint is due.
+
+    Raises `TrialInterrupted` after a checkpoint when `interruption` names a cause; it is told
+    whether it is time to ask the machine too.
+    """
 
     def __init__(
         self,
         cursor: Cursor,
         *,
         batches: TrainBatches,
-        checkpoint_steps: int,
-        books: Books,
-        progress: ProgressWriter,
+        cadence: Cadence,
         save: Callable[[], None],
-        preemption_notice: Callable[[], bool],
+        on_step: Callable[[Position], None],
+        interruption: Callable[[bool], Cause | None],
     ) -> None:
         super().__init__()
         self._cursor = cursor
         self._batches = batches
-        self._checkpoint_steps = checkpoint_steps
-        self._books = books
-        self._progress = progress
+        self._cadence = cadence
         self._save = save
-        self._preemption_notice = preemption_notice
-        self._noticed = False
+        self._on_step = on_step
+        self._interruption = interruption
         self._since = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -101,23 +102,19 @@ class StepCallback(keras.callbacks.Callback):  # type: ignore[misc]
         """One step is done."""
         cursor = self._cursor
         cursor.position = replace(cursor.position, step=cursor.position.step + 1)
-        self._time_step(self._batches.indices(cursor.position.epoch, cursor.position.step - 1).size)
-        self._books.step(cursor.position)
-        self._progress.step(cursor.position)
         step = cursor.position.step
-        if step % CHECK_EVERY_STEPS == 0:
+        self._time_step(self._batches.indices(cursor.position.epoch, step - 1).size)
+        self._on_step(cursor.position)
+        look = step % CHECK_EVERY_STEPS == 0
+        cause = self._interruption(look)
+        due = cause is not None or self._cadence.due(step)
+        if look or due:
             check_finite(dict(logs or {}), cursor.position)
-        due = self._checkpoint_steps and step % self._checkpoint_steps == 0
-        if due or self._first_notice(step):
-            check_finite(dict(logs or {}), cursor.position)
+        if due:
             self._save()
             self._since = time.perf_counter()
-
-    def _first_notice(self, step: int) -> bool:
-        if self._noticed or step % CHECK_EVERY_STEPS:
-            return False
-        self._noticed = self._preemption_notice()
-        return self._noticed
+        if cause is not None:
+            raise TrialInterrupted(cause)
 
     def _time_step(self, images: int) -> None:
         now = time.perf_counter()

@@ -3,6 +3,7 @@
 import os
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from datasets.files import write_text
@@ -81,5 +82,6 @@ class ProgressWriter:
             host=socket.gethostname(),
             pid=os.getpid(),
         )
-        write_text(self._path, record.model_dump_json(indent=2) + "\n")
+        with suppress(OSError):  # a full disk must not end a trial for the sake of its table
+            write_text(self._path, record.model_dump_json(indent=2) + "\n")
         self._written_at = now

@@ -42,10 +42,6 @@ class Recipe(BaseModel):
     deterministic: bool = False
     """Bit-identical repeats and resumes, at some cost in speed on a GPU."""
 
-    checkpoint_steps: int = Field(default=1000, ge=0)
-    """Write a checkpoint each so many steps inside an epoch, besides one after each epoch; 0: only
-    after epochs."""
-
     evaluation_batch_size: int = Field(default=64, ge=1)
     """Images a step when evaluating."""
 
@@ -72,17 +68,13 @@ RECIPES: dict[str, Recipe] = {
         weights="none",
         batch_norm_momentum=0.8,
         deterministic=True,
-        checkpoint_steps=0,
     ),
 }
 
 
 def config_hash(architecture: str, seed: int, recipe: Recipe) -> str:
-    """Short SHA-256 of all that decides a trial's numbers besides the data.
-
-    How often checkpoints are written is left out: it changes no bit of the result.
-    """
-    chosen = recipe.model_dump(mode="json", exclude={"checkpoint_steps"})
+    """Short SHA-256 of all that decides a trial's numbers besides the data."""
+    chosen = recipe.model_dump(mode="json")
     text = json.dumps(
         {"architecture": architecture, "seed": seed, "recipe": chosen}, sort_keys=True
     )

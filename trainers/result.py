@@ -76,10 +76,21 @@ class TrialResult(_Record):
         description="without the first step of each attempt; null where there was only one step"
     )
     evaluate_seconds: float
+    checkpoint_seconds: float = Field(
+        default=0.0, description="in which training stood still for its checkpoints"
+    )
     restarts: int = Field(
         description="times that the trial was started again after its first start"
     )
+    restarts_by_cause: dict[str, int] = Field(
+        default_factory=dict, description="see `trainers.interruption.Cause`"
+    )
     steps_repeated: int = Field(description="training steps done again after a restart")
+    seconds_lost: float = Field(
+        default=0.0,
+        description="from the last step before each restart to the first that was new again; the "
+        "time between two commands of the user is left out",
+    )
     data_fingerprint: str
     config_hash: str
     device: str

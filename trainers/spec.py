@@ -1,10 +1,11 @@
 """What one trial is: plain data that travels from the driver to a worker."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from datasets.cache import CacheMode
 from trainers.recipe import Recipe, config_hash
+from trainers.resilience import Resilience
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,16 @@ class TrialSpec:
     trial_dir: Path
     threads: int
     gpus: float = 0
+    resilience: Resilience = field(default_factory=Resilience)
+    session: str = ""
+    """The driver's run, so that the books can tell a lost driver from a lost worker."""
+    until_epoch: int | None = None
+    """Stop with a checkpoint after so many epochs, to go on later; None: train them all."""
+
+    @property
+    def run_dir(self) -> Path:
+        """The run directory: `RUN/trials/NAME` is the trial's."""
+        return self.trial_dir.parent.parent
 
     @property
     def config_hash(self) -> str:

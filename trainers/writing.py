@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.files import write_atomically, write_text
-from trainers.books import Books
+from trainers.books import Account
 from trainers.checkpoint import Clock, HistoryRow, Machine
 from trainers.evaluation import Evaluation, write_predictions
 from trainers.model import save_for_inference
@@ -42,7 +42,7 @@ def write_result(
     history: Sequence[HistoryRow],
     clock: Clock,
     machine: Machine,
-    books: Books,
+    account: Account,
     data_fingerprint: str,
     notes: Sequence[str],
 ) -> TrialResult:
@@ -72,8 +72,11 @@ def write_result(
         train_seconds=clock.train_s,
         train_images_per_s=clock.rated_images / clock.rated_s if clock.rated_s else None,
         evaluate_seconds=clock.evaluate_s,
-        restarts=books.restarts,
-        steps_repeated=books.steps_repeated,
+        checkpoint_seconds=clock.checkpoint_s,
+        restarts=account.restarts,
+        restarts_by_cause=account.restarts_by_cause,
+        steps_repeated=account.steps_repeated,
+        seconds_lost=account.seconds_lost,
         data_fingerprint=data_fingerprint,
         config_hash=spec.config_hash,
         device=machine.device,

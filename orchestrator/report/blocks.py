@@ -96,3 +96,5 @@ class Page:
     cards: tuple[Card, ...]
     notices: tuple[Notice, ...]
     sections: tuple[Section, ...]
+    files: tuple[str, ...] = ("results.csv", "per_class.csv", "results.json", "report.md")
+    """The same as data: paths from the report's directory."""

@@ -26,7 +26,7 @@ def curves(run: RunReport, metric: str) -> Figure | None:
     trials = [trial for trial in run.trials if trial.history]
     if not trials:
         return None
-    figure = _figure("Epoch", "Accuracy, %" if metric == "accuracy" else "Loss, nats")
+    figure = new_figure("Epoch", "Accuracy, %" if metric == "accuracy" else "Loss, nats")
     for trial in trials:
         for prefix, stage in (("", "training"), ("val_", "validation")):
             figure.add_trace(_curve(run, trial, f"{prefix}{metric}", stage))
@@ -51,7 +51,7 @@ def intervals(run: RunReport) -> Figure | None:
     scored = [trial for trial in run.finished if trial.scores]
     if not scored:
         return None
-    figure = _figure("Validation accuracy, %", "")
+    figure = new_figure("Validation accuracy, %", "")
     names = [run.name_of(trial) for trial in scored]
     figure.add_trace(_interval_trace("This run", names, _our_intervals(scored), 0, "circle"))
     if why_not_comparable(run) is None:
@@ -75,7 +75,8 @@ def intervals(run: RunReport) -> Figure | None:
     )
 
 
-def _figure(x_title: str, y_title: str) -> go.Figure:
+def new_figure(x_title: str, y_title: str) -> go.Figure:
+    """An empty figure with the axes' titles; the page's script styles the rest."""
     figure = go.Figure(layout={"template": "none", "showlegend": False, "hovermode": "closest"})
     figure.update_xaxes(title_text=x_title, zeroline=False)
     figure.update_yaxes(title_text=y_title, zeroline=False, automargin=True)

@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from statistics import fmean
 
 from orchestrator.report import paper
@@ -26,16 +27,19 @@ from orchestrator.report.formats import (
     percent_interval,
     plural,
 )
+from orchestrator.report.interruptions import interruptions_section
 from orchestrator.report.tables import data_table, epochs_table, mapping_table, per_class_table
 from trainers.result import TrialState
 
 
-def build_page(run: RunReport) -> Page:
-    """The whole report of a run."""
+def build_page(run: RunReport, more: Sequence[Section] = ()) -> Page:
+    """The whole report of a run; `more` sections go behind the curves."""
     sections = (
         _accuracy_section(run),
         _expressions_section(run),
         _curves_section(run),
+        *more,
+        interruptions_section(run),
         Section("data", "Data", (_data_sentence(run),), tables=(data_table(run),)),
         _how_section(run),
     )

@@ -20,7 +20,7 @@ from orchestrator.report.collect import RunReport, TrialReport
 from orchestrator.report.comparison import why_not_comparable
 from orchestrator.report.formats import one_line
 from orchestrator.run_store import RunData
-from trainers.result import TrialState
+from trainers.result import TrialResult, TrialState
 
 RESULTS_SCHEMA_VERSION: Literal[1] = 1
 
@@ -47,7 +47,10 @@ class TrialRow(_Row):
     train_images_per_s: float | None = None
     train_seconds: float | None = Field(None, description="in training steps")
     restarts: int | None = None
+    restarts_by_cause: str | None = Field(None, description="like `killed 2, preempted 1`")
     steps_repeated: int | None = Field(None, description="steps done again after a restart")
+    seconds_lost: float | None = Field(None, description="by restarts, until training was on again")
+    checkpoint_seconds: float | None = Field(None, description="training stood still for them")
     best_epoch: int | None = Field(None, description="epoch of the highest validation accuracy")
     best_accuracy: float | None = Field(None, description="chosen on the validation split itself")
     correct: int | None = Field(None, description="validation images predicted correctly")
@@ -94,14 +97,21 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def by_cause(result: TrialResult) -> str:
+    """The restarts of a trial in words; empty where there were none."""
+    causes = result.restarts_by_cause.items()
+    return ", ".join(f"{cause.replace('_', ' ')} {count}" for cause, count in causes)
+
+
 def trial_row(trial: TrialReport) -> TrialRow:
     """One trial's row: what its predictions give, and the rest from `result.json`."""
     record, result, scores = trial.record, trial.result, trial.scores
-    cells: dict[str, float | int | None] = {}
+    cells: dict[str, float | int | str | None] = {}
     if result:
         copied = set(TrialRow.model_fields) & set(type(result).model_fields)
-        copied -= {"architecture", "seed", "status"}
+        copied -= {"architecture", "seed", "status", "restarts_by_cause"}
         cells = {name: getattr(result, name) for name in copied}
+        cells["restarts_by_cause"] = by_cause(result)
     if scores:
         cells |= {
             "accuracy": scores.accuracy,

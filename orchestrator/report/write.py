@@ -7,6 +7,7 @@ from datasets.files import write_text
 from orchestrator.report.collect import collect
 from orchestrator.report.html import to_html
 from orchestrator.report.markdown import to_markdown
+from orchestrator.report.multistage import MULTISTAGE_DIR, multistage_section
 from orchestrator.report.page import build_page
 from orchestrator.report.results import ClassRow, TrialRow, run_results, to_csv
 from orchestrator.run_store import RunStore
@@ -21,7 +22,8 @@ def write_report(run_dir: Path) -> Path:
     be written.
     """
     run = collect(run_dir)
-    page, results = build_page(run), run_results(run)
+    multistage = multistage_section(run_dir / MULTISTAGE_DIR)
+    page, results = build_page(run, [multistage] if multistage else []), run_results(run)
     directory = RunStore(run_dir).report_dir
     files = {
         "results.csv": to_csv(TrialRow, results.trials),

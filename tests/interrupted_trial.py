@@ -1,0 +1,248 @@
+"""Runs one small trial in a process of its own that a named moment ends.
+
+`python tests/interrupted_trial.py SHARDS FOLDER [MOMENT]`: files go to FOLDER/trial. MOMENT is
+where this very process is ended, as `kill -9` would, or asked to stop:
+
+    kill-step:K         after the K-th step of the trial, counted over its epochs
+    stop-step:K         the same, but the trial is asked to stop
+    kill-evaluate:E     in the evaluation of epoch E (from 1), which is half done
+    kill-checkpoint:N   in the write of the N-th checkpoint, which is half there
+    kill-result:NAME    in the write of one of the result's files
+    fail-step:K         an exception after the K-th step
+    memory-step:K       the same, for want of memory
+    hang-step:K         the K-th step does not end; the watchdog waits 20 seconds
+    disk-error:CODE:N   the first N writes of checkpoints fail, for two seconds at most
+    spoil-cache:K       another process writes to the staged images after the K-th step
+    remove-cache:K      it removes them
+    cut-cache:K         it cuts them short
+    clock-back:S        the clock is S seconds behind the one of the attempt before
+"""
+
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datasets import files
+from datasets.batches import EvaluationBatches
+from trainers import checkpoint, checkpoint_writer, context, writing
+from trainers.books import Books
+from trainers.checkpoint import Position
+from trainers.context import LocalContext
+from trainers.interruption import STOP_FILE, TrialInterrupted
+from trainers.recipe import Recipe
+from trainers.resilience import Resilience
+from trainers.spec import TrialSpec
+from trainers.trial import run_trial
+
+STEPS_PER_EPOCH = 3
+EPOCHS = 2
+ARCHITECTURE = "mobilenet"
+RECIPE = Recipe(
+    image_size=32,
+    batch_size=8,
+    epochs=EPOCHS,
+    weights="none",
+    batch_norm_momentum=0.8,
+    deterministic=True,
+    evaluation_batch_size=8,
+)
+
+
+def spec_of(shards: Path, folder: Path) -> TrialSpec:
+    """The trial: two epochs of three steps, a checkpoint at each second step."""
+    return TrialSpec(
+        name=f"{ARCHITECTURE}-s0",
+        architecture=ARCHITECTURE,
+        seed=0,
+        recipe=RECIPE,
+        shards=str(shards),
+        cache_dir=folder / "cache",
+        cache_mode="auto",
+        trial_dir=folder / "trial",
+        threads=1,
+        resilience=Resilience(checkpoint_steps=2, hang_minutes=1 / 3, storage_minutes=1 / 30),
+    )
+
+
+def kill() -> None:
+    """End this process so that nothing can be caught or tidied up."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def at_step(number: int, act: Callable[[], object]) -> None:
+    """Call `act` once the `number`-th step is noted."""
+    note = Books.step
+    here = Position((number - 1) // STEPS_PER_EPOCH, (number - 1) % STEPS_PER_EPOCH + 1)
+
+    def step(books: Books, position: Position) -> None:
+        note(books, position)
+        if position == here:
+            act()
+
+    Books.step = step  # type: ignore[method-assign]
+
+
+def in_evaluation(epoch: int) -> None:
+    """End the process in the second batch of that epoch's evaluation."""
+    get = EvaluationBatches.__getitem__
+    begun = 0
+
+    def batch(batches: EvaluationBatches, place: int) -> Any:
+        nonlocal begun
+        begun += place == 0
+        if begun == epoch and place == 1:
+            kill()
+        return get(batches, place)
+
+    EvaluationBatches.__getitem__ = batch  # type: ignore[method-assign]
+
+
+def in_checkpoint(number: int) -> None:
+    """End the process when half of the `number`-th checkpoint is written."""
+    write = np.savez
+    written = 0
+
+    def savez(path: Path, **arrays: Any) -> None:
+        nonlocal written
+        written += 1
+        write(path, **arrays)
+        if written == number:
+            os.truncate(path, path.stat().st_size // 2)
+            kill()
+
+    checkpoint.np.savez = savez  # type: ignore[assignment]
+
+
+def in_result(name: str) -> None:
+    """End the process when half of a result's file is written under its temporary name."""
+    write = files.write_atomically
+
+    def half(path: Path, fill: Callable[[Path], None]) -> None:
+        def fill_half(temporary: Path) -> None:
+            fill(temporary)
+            os.truncate(temporary, temporary.stat().st_size // 2)
+            kill()
+
+        write(path, fill_half if path.name == name else fill)
+
+    files.write_atomically = half  # for `write_text`, in the same module
+    writing.write_atomically = half  # type: ignore[attr-defined]
+    from trainers import evaluation
+
+    evaluation.write_atomically = half  # type: ignore[attr-defined]
+
+
+def fail(error: type[BaseException]) -> Callable[[], None]:
+    """What raises an error."""
+
+    def act() -> None:
+        raise error("a fault that the test wants")
+
+    return act
+
+
+def on_disk(code: int, times: int) -> None:
+    """Let the first `times` writes of a checkpoint fail."""
+    write = np.savez
+    left = times
+    checkpoint_writer._FIRST_PAUSE_S = 0.1
+
+    def savez(path: Path, **arrays: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise OSError(code, os.strerror(code))
+        write(path, **arrays)
+
+    checkpoint.np.savez = savez  # type: ignore[assignment]
+
+
+def cached(spec: TrialSpec) -> Path:
+    """The staged training images."""
+    (path,) = spec.cache_dir.glob("*/train.*")
+    return path
+
+
+def spoil(spec: TrialSpec) -> None:
+    """Turn over bits in the middle of the staged images, in place."""
+    with cached(spec).open("r+b") as stream:
+        stream.seek(cached(spec).stat().st_size // 2)
+        byte = stream.read(1)
+        stream.seek(-1, os.SEEK_CUR)
+        stream.write(bytes([byte[0] ^ 255]))
+
+
+def set_back(seconds: float) -> None:
+    """Let the wall clock be behind."""
+    now = time.time
+    time.time = lambda: now() - seconds
+
+
+def at_steps(spec: TrialSpec) -> dict[str, Callable[[], object]]:
+    """What can happen after a step, by kind."""
+    return {
+        "kill-step": kill,
+        "stop-step": (spec.trial_dir / STOP_FILE).touch,
+        "fail-step": fail(RuntimeError),
+        "memory-step": fail(MemoryError),
+        "hang-step": lambda: time.sleep(600),
+        "spoil-cache": lambda: spoil(spec),
+        "remove-cache": lambda: shutil.rmtree(spec.cache_dir),
+        "cut-cache": lambda: os.truncate(cached(spec), 4096),
+    }
+
+
+def arrange(moment: str, spec: TrialSpec) -> None:
+    """Set up what happens at a moment."""
+    kind, _, where = moment.partition(":")
+    act = at_steps(spec).get(kind)
+    if act is not None:
+        at_step(int(where), act)
+    elif kind == "kill-evaluate":
+        in_evaluation(int(where))
+    elif kind == "kill-checkpoint":
+        in_checkpoint(int(where))
+    elif kind == "kill-result":
+        in_result(where)
+    elif kind == "disk-error":
+        code, times = where.split(":")
+        on_disk(int(code), int(times))
+    elif kind == "clock-back":
+        set_back(float(where))
+    else:
+        raise ValueError(moment)
+
+
+class KeepingContext(LocalContext):
+    """Leaves the last checkpoint's arrays in FOLDER: no result file holds the optimizer."""
+
+    def __init__(self, spec: TrialSpec) -> None:
+        super().__init__(spec.trial_dir, spec.resilience)
+        self._folder = spec.trial_dir.parent
+
+    def forget(self) -> None:
+        """See `TrialContext`."""
+        self.flush()
+        newest = checkpoint.read_checkpoint(self._store.paths()[0])
+        state = b"".join(newest.arrays[name].tobytes() for name in sorted(newest.arrays))
+        (self._folder / "state").write_bytes(state)
+        super().forget()
+
+
+if __name__ == "__main__":
+    spec = spec_of(Path(sys.argv[1]), Path(sys.argv[2]))
+    (spec.trial_dir / STOP_FILE).unlink(missing_ok=True)
+    context._LOOK_EVERY_S = 0.0  # a stop is seen after the very step
+    for one in sys.argv[3:]:
+        arrange(one, spec)
+    try:
+        run_trial(spec, KeepingContext(spec))
+    except TrialInterrupted:
+        sys.exit(3)

@@ -1,0 +1,163 @@
+"""Restarts by cause, steps done twice, seconds lost: counted from files that kills leave behind."""
+
+from pathlib import Path
+
+import pytest
+
+from trainers import books as module
+from trainers.books import Books
+from trainers.checkpoint import Position
+from trainers.interruption import Cause
+
+STEPS = 10
+
+
+class Clock:
+    """Seconds since 1970 that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module.time, "time", clock)
+    return clock
+
+
+def begin(folder: Path, position: Position, session: str = "one") -> Books:
+    books = Books(folder, session)
+    books.start()
+    books.restored(position, STEPS)
+    return books
+
+
+def test_the_first_start_is_no_restart(tmp_path: Path):
+    account = begin(tmp_path, Position()).account()
+    assert (account.restarts, account.restarts_by_cause) == (0, {})
+    assert (account.steps_repeated, account.seconds_lost) == (0, 0)
+
+
+def test_steps_done_twice_are_counted(tmp_path: Path):
+    begin(tmp_path, Position()).step(Position(1, 4))  # killed here, a checkpoint after epoch 1
+    second = begin(tmp_path, Position(1, 0))
+    assert second.account().steps_repeated == 4
+    second.step(Position(2, 3))
+    assert begin(tmp_path, Position(1, 8)).account().steps_repeated == 4 + 5
+
+
+@pytest.mark.parametrize(
+    ("end", "session", "cause"),
+    [
+        (None, "one", Cause.KILLED),
+        (None, "two", Cause.DRIVER_LOST),
+        (Cause.PREEMPTED, "one", Cause.PREEMPTED),
+        (Cause.STOPPED, "two", Cause.STOPPED),
+        (Cause.OUT_OF_MEMORY, "one", Cause.OUT_OF_MEMORY),
+    ],
+)
+def test_a_restart_is_charged_to_what_ended_the_attempt_before(
+    tmp_path: Path, end: Cause | None, session: str, cause: Cause
+):
+    first = begin(tmp_path, Position())
+    if end is not None:
+        first.end(end)
+    account = begin(tmp_path, Position(), session).account()
+    assert account.restarts_by_cause == {cause: 1}
+    assert account.restarts == 1
+
+
+def test_seconds_lost_run_from_the_last_step_to_the_first_new_one(tmp_path: Path, clock: Clock):
+    first = begin(tmp_path, Position())
+    clock.now += 5
+    first.step(Position(0, 4))
+    clock.now += 30  # killed, and started again
+    second = begin(tmp_path, Position(0, 2))
+    clock.now += 3
+    second.step(Position(0, 3))
+    second.step(Position(0, 4))
+    assert second.account().seconds_lost == 0  # not yet made up for
+    clock.now += 2
+    second.step(Position(0, 5))
+    assert second.account().seconds_lost == 35
+    clock.now += 100
+    second.step(Position(0, 6))
+    assert second.account().seconds_lost == 35
+
+
+def test_an_attempt_that_dies_before_it_made_up_for_its_loss_adds_to_it(
+    tmp_path: Path, clock: Clock
+):
+    begin(tmp_path, Position()).step(Position(0, 4))
+    clock.now += 10
+    begin(tmp_path, Position(0, 2)).step(Position(0, 3))
+    clock.now += 10
+    third = begin(tmp_path, Position(0, 2))
+    clock.now += 10
+    third.step(Position(0, 5))
+    assert third.account().seconds_lost == 30
+
+
+def test_the_time_between_two_commands_of_the_user_is_not_lost(tmp_path: Path, clock: Clock):
+    first = begin(tmp_path, Position())
+    first.step(Position(0, 4))
+    first.end(Cause.STOPPED)
+    clock.now += 86_400
+    second = begin(tmp_path, Position(0, 4), "two")
+    clock.now += 7
+    second.step(Position(0, 5))
+    assert second.account().seconds_lost == 7
+
+
+def test_a_clock_set_back_gives_no_negative_time(tmp_path: Path, clock: Clock):
+    begin(tmp_path, Position()).step(Position(0, 4))
+    clock.now -= 3600
+    second = begin(tmp_path, Position(0, 4))
+    second.step(Position(0, 5))
+    assert second.account().seconds_lost == 0
+
+
+def fail(folder: Path, position: Position, cause: Cause = Cause.FAILED, session="one") -> Books:
+    books = begin(folder, Position(), session)
+    books.step(position)
+    books.end(cause, "ValueError: no", "Traceback …")
+    return books
+
+
+def test_two_failures_at_one_step_are_told_with_their_traceback(tmp_path: Path):
+    assert fail(tmp_path, Position(0, 3)).same_failure_twice() is None
+    twice = fail(tmp_path, Position(0, 3), Cause.OUT_OF_MEMORY).same_failure_twice()
+    assert twice is not None
+    assert (twice.position, twice.traceback) == (Position(0, 3), "Traceback …")
+
+
+@pytest.mark.parametrize("second", [Position(0, 4), Position(1, 3)])
+def test_failures_at_different_steps_are_tried_again(tmp_path: Path, second: Position):
+    fail(tmp_path, Position(0, 3))
+    assert fail(tmp_path, second).same_failure_twice() is None
+
+
+def test_a_kill_or_a_notice_between_two_failures_starts_the_count_anew(tmp_path: Path):
+    fail(tmp_path, Position(0, 3))
+    begin(tmp_path, Position())  # killed
+    assert fail(tmp_path, Position(0, 3)).same_failure_twice() is None
+    begin(tmp_path, Position()).end(Cause.PREEMPTED)
+    assert fail(tmp_path, Position(0, 3)).same_failure_twice() is None
+
+
+def test_a_new_command_tries_again_what_failed_twice(tmp_path: Path):
+    fail(tmp_path, Position(0, 3))
+    fail(tmp_path, Position(0, 3))
+    assert Books(tmp_path, "two").same_failure_twice() is None
+
+
+def test_a_line_cut_short_by_a_kill_is_passed_over_and_swallows_none(tmp_path: Path):
+    books = begin(tmp_path, Position())
+    path = tmp_path / module.ATTEMPTS_FILE
+    path.write_text(path.read_text() + '{"kind": "end", "cau')
+    books.end(Cause.PREEMPTED)
+    assert begin(tmp_path, Position()).account().restarts_by_cause == {Cause.PREEMPTED: 1}

@@ -1,0 +1,113 @@
+"""The paper's Figure 7 as a command, and what its report says of two trainings."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.report import write_report
+from orchestrator.report.multistage import (
+    RESULT_FILE,
+    MultistageResult,
+    multistage_section,
+    write_multistage_report,
+)
+from tests.made_up_runs import MadeUpRun, write_run
+
+HEADER = "epoch,loss,accuracy,val_loss,val_accuracy\n"
+SAME = {"loss": 0.0, "accuracy": 0.0, "val_loss": 0.0, "val_accuracy": 0.0}
+
+
+def write_experiment(root: Path, **changes: object) -> None:
+    """A finished experiment of two epochs, made up."""
+    for kind, accuracy in (("continuous", 0.5), ("staged", changes.pop("accuracy", 0.5))):
+        folder = root / kind / "trials" / "mobilenetv2-s0"
+        folder.mkdir(parents=True)
+        rows = f"1,2.0,0.25,2.1,0.2\n2,1.5,0.5,1.7,{accuracy}\n"
+        (folder / "history.csv").write_text(HEADER + rows)
+    result = {
+        "architecture": "mobilenetv2",
+        "seed": 0,
+        "stages": [1, 1],
+        "deterministic": True,
+        "largest_difference": SAME,
+        "weights_difference": 0.0,
+        "same_predictions": True,
+    }
+    text = MultistageResult.model_validate(result | changes).model_dump_json()
+    (root / RESULT_FILE).write_text(text)
+
+
+def test_an_identical_pair_is_told_as_identical(tmp_path: Path):
+    write_experiment(tmp_path)
+    page = write_multistage_report(tmp_path).read_text()
+    assert "curves, weights and predictions are identical" in page
+    assert "MobileNetV2, 2 epochs in one go and in stages of 1 and 1" in page
+    assert 'href="../multistage.json"' in page
+    assert "results.csv" not in page
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"largest_difference": SAME | {"val_accuracy": 0.25}, "accuracy": 0.75},
+        {"weights_difference": 1e-6},
+        {"same_predictions": False},
+    ],
+)
+def test_any_difference_is_told(tmp_path: Path, change: dict[str, object]):
+    write_experiment(tmp_path, **change)
+    page = write_multistage_report(tmp_path).read_text()
+    assert "predictions are identical" not in page
+    assert "the curves differ by at most" in page
+
+
+def test_the_curves_of_both_are_in_the_figure(tmp_path: Path):
+    write_experiment(tmp_path, accuracy=0.75, largest_difference=SAME | {"val_accuracy": 0.25})
+    section = multistage_section(tmp_path)
+    assert section is not None
+    figure = json.loads(section.figures[0].plotly_json)
+    curves = {
+        (trace["meta"]["trial"], trace["meta"]["stage"]): trace["y"] for trace in figure["data"]
+    }
+    assert curves["continuous", "validation"] == [20.0, 50.0]
+    assert curves["staged", "validation"] == [20.0, 75.0]
+    assert curves["staged", "training"] == [25.0, 50.0]
+    assert [shape["x0"] for shape in figure["layout"]["shapes"]] == [1.5]
+
+
+def test_a_runs_report_holds_the_experiment_beside_it(tmp_path: Path):
+    store = write_run(tmp_path, MadeUpRun(trials=("densenet121-s0", "mobilenetv2-s0")))
+    assert "Figure 7" not in write_report(store.root).read_text()
+    write_experiment(store.root / "multistage")
+    assert (
+        "Training in one go and in stages (Figure 7 of the paper)"
+        in write_report(store.root).read_text()
+    )
+
+
+@pytest.mark.slow
+def test_in_stages_and_in_one_go_end_with_the_same_bits(tmp_path: Path):
+    command = [sys.executable, "-m", "orchestrator", "multistage", "--architecture", "mobilenetv2"]
+    command += ["--stages", "1,2", "--preset", "demo", "--run-dir", str(tmp_path)]
+    for setting in ("recipe.image_size=32", "data.drawn.train=48", "data.drawn.validation=16"):
+        command += ["--set", setting]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "stage 1 of 2: epochs 1 to 1" in done.stdout
+    assert "stage 2 of 2: epochs 2 to 3" in done.stdout
+    for column in SAME:
+        assert f"largest difference of {column}: 0\n" in done.stdout
+    assert "largest difference of a weight: 0; predictions equal" in done.stdout
+    result = MultistageResult.model_validate_json(
+        (tmp_path / "multistage" / RESULT_FILE).read_text()
+    )
+    assert result.is_identical
+    staged = json.loads(
+        (tmp_path / "multistage/staged/trials/mobilenetv2-s0/result.json").read_text()
+    )
+    assert staged["restarts_by_cause"] == {"stage_over": 1}
+    again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert "starting Ray" not in again.stdout
