@@ -1,0 +1,196 @@
+"""A real `run-all` under random faults on a Ray cluster of several nodes: is every byte the same?
+
+    python benchmarks/chaos.py WORKDIR [--faults 50] [--seed 0] [--epochs 40]
+
+Four small trials run twice: left alone on this machine, and on a local cluster (a head and two
+nodes) under faults drawn by the seed. The next fault comes when all trials that were at work are at
+work again, further than before. Prints a table as Markdown, writes it to WORKDIR/chaos.md, and
+compares every output; exits 1 if one differs or a fault was not recovered from.
+"""
+
+import argparse
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chaos_faults import GIVE_UP_S, KINDS, TRIALS, Victim, is_alive
+
+from orchestrator.ray_environment import prepare_environment
+from orchestrator.run_store import RunStore
+from trainers.checkpoint import Position
+from trainers.result import RESULT_FILE, TrialResult, read_record
+
+COMPARED = ("history.csv", "predictions.parquet")
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """One fault and what came after it."""
+
+    kind: str
+    trial: str
+    seconds: float | None
+    """Until the trial did a step that it had not done before; None: it never did."""
+
+
+@dataclass
+class Chaos:
+    """Deals out faults, and waits for the recovery from each."""
+
+    victim: Victim
+    rng: random.Random
+    recoveries: list[Recovery] = field(default_factory=list)
+
+    def torment(self, faults: int) -> None:
+        """Deal out the faults, each kind about as often, one after the other."""
+        kinds = [getattr(self.victim, name) for name in KINDS]
+        deck = [kinds[place % len(kinds)] for place in range(faults)]
+        self.rng.shuffle(deck)
+        for number, act in enumerate(deck, start=1):
+            if not self.hit(number, act):
+                return
+
+    def hit(self, number: int, act: Callable[[str], None]) -> bool:
+        """One fault and the wait for its recovery; False when no trial is left to hit."""
+        trial = self.wait_for_work()
+        if trial is None:
+            return False
+        time.sleep(self.rng.uniform(0, 3))
+        stood = {name: self.victim.stood(name) for name in self.victim.running()}
+        begin = time.monotonic()
+        act(trial)
+        seconds = self.wait_for_steps(stood, begin)
+        self.recoveries.append(Recovery(act.__name__, trial, seconds))
+        shown = "never" if seconds is None else f"{seconds:.0f} s"
+        print(f"{number}: {act.__name__} at {trial}: {shown}", file=sys.stderr, flush=True)
+        return True
+
+    def wait_for_work(self) -> str | None:
+        """A running trial by chance; None when all are over."""
+        end = time.monotonic() + GIVE_UP_S
+        while time.monotonic() < end:
+            if all(self.victim.is_over(trial) for trial in TRIALS):
+                return None
+            if self.victim.driver.poll() is not None:
+                raise SystemExit(f"the driver ended: see {self.victim.workdir / 'driver.log'}")
+            if found := self.victim.running():
+                return self.rng.choice(found)
+            time.sleep(0.1)
+        raise SystemExit("no trial is at work: see the driver's log")
+
+    def wait_for_steps(self, stood: dict[str, Position], begin: float) -> float | None:
+        """Seconds until all that were at work are over, or at work further than they stood."""
+        while time.monotonic() - begin < GIVE_UP_S:
+            if all(self.is_on(trial, position) for trial, position in stood.items()):
+                return time.monotonic() - begin
+            time.sleep(0.05)
+        return None
+
+    def is_on(self, trial: str, stood: Position) -> bool:
+        """True when a trial is over, or at work beyond a position."""
+        if self.victim.is_over(trial):
+            return True
+        return is_alive(self.victim.pid_of(trial)) and self.victim.stood(trial) > stood
+
+
+def table(recoveries: list[Recovery]) -> str:
+    """Faults by kind, as Markdown."""
+    by_kind: dict[str, list[Recovery]] = defaultdict(list)
+    for one in recoveries:
+        by_kind[one.kind].append(one)
+    lines = [
+        "| fault | count | recovered | seconds to recover, median | longest |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for kind in KINDS:
+        ours = by_kind[kind]
+        seconds = [one.seconds for one in ours if one.seconds is not None]
+        shown = (
+            (f"{statistics.median(seconds):.0f}", f"{max(seconds):.0f}") if seconds else ("–", "–")
+        )
+        cells = (kind.replace("_", " "), str(len(ours)), str(len(seconds)), *shown)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def accounts(run_dir: Path) -> str:
+    """What the books of each trial say, as Markdown."""
+    lines = ["| trial | restarts by cause | steps repeated | seconds lost |", "|---|---|--:|--:|"]
+    for trial in TRIALS:
+        result = read_record(RunStore(run_dir).trial_dir(trial) / RESULT_FILE, TrialResult)
+        if result is None:
+            lines.append(f"| {trial} | not finished | – | – |")
+            continue
+        causes = ", ".join(f"{name} {count}" for name, count in result.restarts_by_cause.items())
+        lines.append(
+            f"| {trial} | {causes or '–'} | {result.steps_repeated} | {result.seconds_lost:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """Outputs that are not equal to the byte."""
+    found = []
+    for trial in TRIALS:
+        for name in COMPARED:
+            paths = [RunStore(run).trial_dir(trial) / name for run in (one, other)]
+            if not all(path.exists() for path in paths):
+                found.append(f"{trial}/{name} is missing")
+            elif paths[0].read_bytes() != paths[1].read_bytes():
+                found.append(f"{trial}/{name}")
+    return found
+
+
+def main() -> int:
+    """Run both, print, compare; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("workdir", type=Path)
+    parser.add_argument("--faults", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=40)
+    chosen = parser.parse_args()
+    workdir = chosen.workdir.absolute()
+    if (workdir / "disturbed").exists():
+        parser.error(f"{workdir} holds an earlier run: name an empty folder")
+    workdir.mkdir(parents=True, exist_ok=True)
+    rng = random.Random(chosen.seed)
+    victim = Victim(workdir, chosen.epochs, rng)
+    with (workdir / "undisturbed.log").open("wb") as log:
+        subprocess.run(victim.command(workdir / "undisturbed"), stdout=log, stderr=log, check=True)
+    begin = time.monotonic()
+    recoveries, code = tormented(victim, rng, chosen.faults)
+    different = differences(workdir / "undisturbed", victim.run_dir)
+    parts = [
+        f"{len(recoveries)} faults in {time.monotonic() - begin:.0f} s, seed {chosen.seed}; exit "
+        f"code {code}; outputs {'differ: ' + ', '.join(different) if different else 'equal'}.",
+        table(recoveries),
+        accounts(victim.run_dir),
+    ]
+    text = "\n\n".join(parts) + "\n"
+    print(text)
+    (workdir / "chaos.md").write_text(text, encoding="utf-8")
+    lost = [one for one in recoveries if one.seconds is None]
+    return 1 if different or lost or code else 0
+
+
+def tormented(victim: Victim, rng: random.Random, faults: int) -> tuple[list[Recovery], int]:
+    """The run under faults, to its end: the recoveries, and the exit code."""
+    prepare_environment()
+    chaos = Chaos(victim, rng)
+    victim.start_cluster()
+    try:
+        victim.start_driver()
+        chaos.torment(faults)
+        return chaos.recoveries, victim.driver.wait(timeout=3600)
+    finally:
+        victim.cluster.shutdown()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

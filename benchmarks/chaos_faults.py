@@ -1,0 +1,250 @@
+"""A run on a cluster of this machine, and the faults that can hit it; `chaos.py` deals them out."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.run_store import RunStore
+from trainers.books import Books
+from trainers.checkpoint import Position
+from trainers.result import RESULT_FILE, TrialState
+
+TRIALS = ("mobilenet-s0", "mobilenet-s1", "mobilenetv2-s0", "mobilenetv2-s1")
+NOTICE_S = 20
+GIVE_UP_S = 240
+
+
+@dataclass
+class Victim:
+    """A cluster, a driver and a run, and what can happen to them."""
+
+    workdir: Path
+    epochs: int
+    rng: random.Random
+    cluster: object = None
+    driver: subprocess.Popen[bytes] | None = None
+
+    @property
+    def run_dir(self) -> Path:
+        """The disturbed run."""
+        return self.workdir / "disturbed"
+
+    def trial_dir(self, trial: str) -> Path:
+        """A trial of the disturbed run."""
+        return RunStore(self.run_dir).trial_dir(trial)
+
+    def command(self, run_dir: Path, *more: str) -> list[str]:
+        """The user's command."""
+        settings = (
+            "recipe.image_size=32",
+            f"recipe.epochs={self.epochs}",
+            "resilience.checkpoint_steps=20",
+            "resources.max_failures=5",
+            "data.drawn.train=640",
+            "data.drawn.validation=64",
+            "data.drawn.size=32",
+            f"data.cache_dir={self.workdir / 'cache'}",
+        )
+        words = [sys.executable, "-m", "orchestrator", "run-all", "--preset", "demo"]
+        words += ["--only", "mobilenet,mobilenetv2", "--seeds", "0,1", "--run-dir", str(run_dir)]
+        for setting in settings:
+            words += ["--set", setting]
+        return [*words, *more]
+
+    def start_driver(self) -> None:
+        """Give the command, the first time or again."""
+        address = self.cluster.address
+        with (self.workdir / "driver.log").open("ab") as log:
+            self.driver = subprocess.Popen(
+                self.command(self.run_dir, "--address", address), stdout=log, stderr=log
+            )
+
+    def start_cluster(self) -> None:
+        """A head that holds no trial, and two nodes for one each."""
+        from ray.cluster_utils import Cluster
+
+        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+        for _ in range(2):
+            self.cluster.add_node(num_cpus=1)
+        self.cluster.wait_for_nodes()
+
+    # What can happen. Each takes the trial that it is to hit.
+
+    def worker_killed(self, trial: str) -> None:
+        """`kill -9` of the process that trains."""
+        _kill(self.pid_of(trial))
+
+    def node_killed(self, trial: str) -> None:
+        """A node vanishes; another joins."""
+        self.cluster.remove_node(self.rng.choice(self.nodes()), allow_graceful=False)
+        self.cluster.add_node(num_cpus=1)
+
+    def node_drained(self, trial: str) -> None:
+        """A notice, and the node is gone at its deadline; another joins."""
+        node = self.rng.choice(self.nodes())
+        script = (
+            "import sys, time\n"
+            "from orchestrator.cloud_notices import Notice\n"
+            "from orchestrator.ray_drain import drain_node\n"
+            f"drain_node(sys.argv[1], Notice('chaos', time.time() + {NOTICE_S}), sys.argv[2])\n"
+        )
+        words = [sys.executable, "-c", script, self.cluster.address, node.node_id]
+        subprocess.run(words, check=True, timeout=120)
+        self.cluster.add_node(num_cpus=1)
+        time.sleep(NOTICE_S)
+        self.cluster.remove_node(node, allow_graceful=False)
+
+    def driver_killed(self, trial: str) -> None:
+        """`kill -9` of the driver, and the same command again."""
+        _kill(self.driver.pid)
+        self.driver.wait()
+        self.start_driver()
+
+    def driver_interrupted(self, trial: str) -> None:
+        """Ctrl-C, and the same command again."""
+        self.driver.send_signal(signal.SIGINT)
+        self.driver.wait(timeout=GIVE_UP_S)
+        self.start_driver()
+
+    def controller_killed(self, trial: str) -> None:
+        """`kill -9` of one of Train's controllers."""
+        pids = [self.pid_of(name) for name in self.running()]
+        _kill(self.rng.choice(_pids("ray::TrainController")))
+        end = time.monotonic() + GIVE_UP_S
+        while all(map(is_alive, pids)) and time.monotonic() < end:
+            time.sleep(0.05)  # Ray takes the worker down after it
+
+    def checkpoint_truncated(self, trial: str) -> None:
+        """The newest checkpoint is cut in half, and the worker dies."""
+        self._damage(trial, lambda data: data[: len(data) // 2])
+
+    def checkpoint_flipped(self, trial: str) -> None:
+        """One bit of the newest checkpoint is turned over, and the worker dies."""
+        self._damage(trial, _flipped)
+
+    def orphan_left(self, trial: str) -> None:
+        """Half a checkpoint lies about under a temporary name, and the worker dies."""
+        folder = self.trial_dir(trial) / "checkpoints"
+        folder.mkdir(exist_ok=True)
+        (folder / ".e009999-s000000000.chaos.tmp.npz").write_bytes(b"half")
+        _kill(self.pid_of(trial))
+
+    def cache_removed(self, trial: str) -> None:
+        """The staged images vanish from the disk."""
+        for path in (self.workdir / "cache").glob("*/*.arrow"):
+            path.unlink(missing_ok=True)
+        _kill(self.pid_of(trial))
+
+    def cache_spoiled(self, trial: str) -> None:
+        """Another process writes to the staged images."""
+        for path in (self.workdir / "cache").glob("*/train.arrow"):
+            with path.open("r+b") as stream:
+                stream.seek(path.stat().st_size // 2)
+                stream.write(b"chaos")
+        end, pid = time.monotonic() + GIVE_UP_S, self.pid_of(trial)
+        while is_alive(pid) and not self.is_over(trial) and time.monotonic() < end:
+            time.sleep(0.05)  # until it sees that, at its next checkpoint
+
+    # How it stands.
+
+    def nodes(self) -> list[object]:
+        """The nodes that hold trials."""
+        return list(self.cluster.worker_nodes)
+
+    def pid_of(self, trial: str) -> int | None:
+        """The process that trains a trial."""
+        progress = RunStore(self.run_dir).trial(trial).progress
+        return progress.pid if progress else None
+
+    def running(self) -> list[str]:
+        """Trials that have done a step and are at work."""
+        store = RunStore(self.run_dir)
+        if store.read() is None:
+            return []
+        records = [store.trial(name) for name in TRIALS]
+        return [
+            record.name
+            for record in records
+            if record.state is TrialState.RUNNING
+            and record.progress
+            and record.progress.phase in ("training", "evaluating")
+        ]
+
+    def stood(self, trial: str) -> Position:
+        """The furthest step of a trial."""
+        books = Books(self.trial_dir(trial))
+        try:
+            return books.reached()
+        finally:
+            books.close()
+
+    def is_over(self, trial: str) -> bool:
+        """True once the trial has a result."""
+        return (self.trial_dir(trial) / RESULT_FILE).exists()
+
+    def _damage(self, trial: str, change: Callable[[bytes], bytes]) -> None:
+        paths = sorted((self.trial_dir(trial) / "checkpoints").glob("e*.npz"))
+        pid = self.pid_of(trial)
+        if pid:
+            os.kill(pid, signal.SIGSTOP)  # or it would write a newer one meanwhile
+        if paths and paths[-1].exists():
+            paths[-1].write_bytes(change(paths[-1].read_bytes()))
+        _kill(pid)
+
+
+KINDS = (
+    "worker_killed",
+    "node_killed",
+    "node_drained",
+    "driver_killed",
+    "driver_interrupted",
+    "controller_killed",
+    "checkpoint_truncated",
+    "checkpoint_flipped",
+    "orphan_left",
+    "cache_removed",
+    "cache_spoiled",
+)
+
+
+def _flipped(data: bytes) -> bytes:
+    changed = bytearray(data)
+    changed[len(changed) // 2] ^= 1
+    return bytes(changed)
+
+
+def _kill(pid: int | None) -> None:
+    if pid is not None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def is_alive(pid: int | None) -> bool:
+    """True while a process runs."""
+    if pid is None:
+        return False
+    try:
+        # A killed process whose parent has not asked yet is still listed, as a zombie.
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def _pids(name: str) -> list[int]:
+    """Processes whose command line begins with a name, as Ray's actors name themselves."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if line.startswith(name):
+            found.append(int(folder.name))
+    return found
