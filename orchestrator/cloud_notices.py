@@ -4,6 +4,7 @@ Each service is asked over plain HTTP on a link-local address, which only the ma
 reaches. The answers are those of the vendors' documentation, named at each class.
 """
 
+import http.client
 import json
 import time
 import urllib.error
@@ -52,13 +53,14 @@ class AwsNotices:
     """AWS: IMDSv2, spot instance actions and rebalance recommendations.
 
     Two minutes before an interruption `spot/instance-action` answers in place of 404. A rebalance
-    recommendation can come earlier, or with it, and names no time.
+    recommendation can come earlier, or with it, and names no time: the risk is higher, the machine
+    may live for days. It counts where `rebalance` is set.
     (EC2 User Guide: "Spot Instance interruption notices", "EC2 instance rebalance recommendations",
     "Use the Instance Metadata Service".)
     """
 
     base_url: str = _LINK_LOCAL
-    rebalance: bool = True
+    rebalance: bool = False
     name: str = "aws"
     _token: str = field(default="", repr=False)
 
@@ -111,11 +113,11 @@ class GcpNotices:
     name: str = "gcp"
 
     _NOTICE_S = 30.0
-    _MAINTENANCE_S = 60.0
+    _MAINTENANCE_S = 60.0  # the least there is; machines with GPUs get more
 
     def is_here(self) -> bool:
         """See `CloudNotices`."""
-        return _answers(lambda: self._get("id"))
+        return _answers(lambda: _present(self._get("id")))
 
     def notice(self) -> Notice | None:
         """See `CloudNotices`."""
@@ -149,7 +151,7 @@ class AzureNotices:
     def notice(self) -> Notice | None:
         """See `CloudNotices`."""
         answer = self._get("scheduledevents", "2020-07-01")
-        events = _json(answer or "{}").get("Events", [])
+        events = _json(answer or "{}").get("Events") or []
         own = self._own_name()
         found = [
             Notice(f"scheduled event: {event['EventType']}", _http_time(event.get("NotBefore")))
@@ -179,7 +181,9 @@ _CLOUDS: dict[str, Callable[[str | None], CloudNotices]] = {
 }
 
 
-def find_cloud(name: str = "auto", base_url: str | None = None) -> CloudNotices:
+def find_cloud(
+    name: str = "auto", base_url: str | None = None, *, rebalance: bool = False
+) -> CloudNotices:
     """The metadata service of a cloud by name, or of the one that this machine belongs to.
 
     Raises `ConfigError` for an unknown name, and where no service answers.
@@ -189,6 +193,8 @@ def find_cloud(name: str = "auto", base_url: str | None = None) -> CloudNotices:
     asked = [make(base_url) for key, make in _CLOUDS.items() if name in ("auto", key)]
     for cloud in asked:
         if cloud.is_here():
+            if isinstance(cloud, AwsNotices):
+                cloud.rebalance = rebalance
             return cloud
     raise ConfigError(
         f"no metadata service of {', '.join(cloud.name for cloud in asked)} answers: this machine "
@@ -214,8 +220,14 @@ def _ask(url: str, headers: dict[str, str], method: str = "GET") -> str | None:
         if error.code == HTTPStatus.UNAUTHORIZED:
             raise _TokenExpiredError from error
         raise MetadataError(f"{url} answers {error.code}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise MetadataError(f"{url} does not answer: {error}") from error
+
+
+def _present(answer: str | None) -> str:
+    if not answer:
+        raise MetadataError("the metadata service knows no machine")
+    return answer
 
 
 def _answers(ask: Callable[[], object]) -> bool:

@@ -3,6 +3,7 @@
 RUN/multistage/
   continuous/      a run directory: all epochs in one go
   staged/          a run directory: each stage in new processes, from the checkpoint of the last
+  stages.json      the epochs of each stage
   multistage.json  what differs, see `MultistageResult`
   report/          the curves, overlaid
 
@@ -10,6 +11,7 @@ The paper cut 100 epochs into 45, 30 and 25, as its notebooks died after twelve 
 """
 
 import io
+import json
 import zipfile
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
@@ -34,6 +36,7 @@ from orchestrator.run_store import RunStore, trial_name
 from trainers.result import HISTORY_COLUMNS, HISTORY_FILE, MODEL_FILE, PREDICTIONS_FILE
 
 CONTINUOUS, STAGED = "continuous", "staged"
+STAGES_FILE = "stages.json"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ def run_multistage(request: MultistageRequest, console: Console) -> int:
 
     The same request continues what was interrupted, and trains nothing that is done.
     """
+    _keep_stages(request)
     whole = RunRequest(request.config, request.root / CONTINUOUS, request.address)
     console.print("continuous training", style="bold")
     if code := run_all(whole, console):
@@ -79,6 +83,18 @@ def run_multistage(request: MultistageRequest, console: Console) -> int:
     index = write_multistage_report(request.root)
     _print_outcome(result, index, console)
     return 0
+
+
+def _keep_stages(request: MultistageRequest) -> None:
+    """Note the stages before the first; refuse others on the same directory."""
+    path = request.root / STAGES_FILE
+    asked = json.dumps(list(request.stages))
+    if path.is_file() and (earlier := path.read_text(encoding="utf-8").strip()) != asked:
+        raise ConfigError(
+            f"{request.root} holds a training in stages of {earlier}, {asked} is asked for: name "
+            "another --run-dir, or ask for the same"
+        )
+    write_text(path, asked + "\n")
 
 
 def compare(request: MultistageRequest) -> MultistageResult:
@@ -101,13 +117,18 @@ def compare(request: MultistageRequest) -> MultistageResult:
 
 def _curve_differences(one: Path, other: Path) -> dict[str, float]:
     """The largest absolute difference in any epoch, by column of `history.csv`."""
-    left, right = read_history(one), read_history(other)
+    pairs = list(zip(read_history(one), read_history(other), strict=True))
     return {
-        column: max(
-            abs(getattr(a, column) - getattr(b, column)) for a, b in zip(left, right, strict=True)
+        column: float(
+            np.max([_difference(getattr(a, column), getattr(b, column)) for a, b in pairs])
         )
         for column in HISTORY_COLUMNS[1:]
     }
+
+
+def _difference(one: float, other: float) -> float:
+    """0 for two equal figures or two NaNs; NaN when one of them is."""
+    return 0.0 if np.array_equal(one, other, equal_nan=True) else abs(one - other)
 
 
 def _weights_difference(one: Path, other: Path) -> float:

@@ -34,9 +34,10 @@ class PreemptionWatch:
         """Ask once, and drain if there is something new."""
         try:
             notice = self._cloud.notice()
-        except MetadataError as error:
+        except Exception as error:  # a watch that ends guards nothing: ask again whatever it was
             if not self._unanswered:
-                logger.warning("%s: %s; asking again", self._cloud.name, error)
+                known = isinstance(error, MetadataError)
+                logger.warning("%s: %s; asking again", self._cloud.name, error, exc_info=not known)
             self._unanswered = True
             return
         self._unanswered = False

@@ -6,11 +6,13 @@ What is finished, and where the rest goes on, is read from the trials' files.
 
 import logging
 import math
+import os
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -29,7 +31,7 @@ from orchestrator.plan import Node, Resources
 from orchestrator.ray_environment import check_listening
 from orchestrator.ray_trial import TrainRun
 from trainers.backend import allocator_environment, quiet_environment
-from trainers.interruption import request_stop, withdraw_stop
+from trainers.interruption import STOP_FILE, request_stop, withdraw_stop
 from trainers.result import FAILURE_FILE, PROGRESS_FILE, RESULT_FILE, TrialResult, read_record
 from trainers.spec import TrialSpec
 
@@ -40,6 +42,9 @@ _PLACE_WAIT_S = str(7 * 24 * 3600)
 
 # How long such a trial lets those before it in the plan take their places first.
 _COURTESY_S = 60.0
+
+# How long a run that is to stop waits for Ray, once its trials have let go.
+_LET_GO_S = 15.0
 
 # How often Train looks at its worker; the default of two seconds only delays start and end.
 _HEALTH_CHECK_S = "0.2"
@@ -132,7 +137,7 @@ def run_trials(
     def drive(config: dict[str, Any]) -> dict[str, Any]:
         spec = by_name[config["trial"]]
         if spec.trial_dir not in first:
-            _let_pass(first)
+            _let_pass(first, run_dir / STOP_FILE)
         train_run.fit(spec)
         # Ray's own result is None without a Ray checkpoint: the trial's file is what counts.
         result = read_record(spec.trial_dir / RESULT_FILE, TrialResult)
@@ -150,15 +155,24 @@ def run_trials(
         run_config=tune.RunConfig(name="tune", storage_path=str(scratch), verbose=0),
     )
 
+    ended = threading.Event()
+
     def stop() -> None:
-        request_stop(run_dir)
-        on_stop()
+        try:
+            request_stop(run_dir)
+        except OSError as error:  # nobody would hear of it
+            raise KeyboardInterrupt from error
+        # A terminal that is gone must not turn an orderly stop into a kill (rich exits then).
+        with suppress(Exception, SystemExit):
+            on_stop()
+        _end_once_all_let_go([spec.trial_dir for spec in specs], ended)
 
     withdraw_stop(run_dir)
     try:
         with sure_interrupts(first=stop):
             grid = tuner.fit()
     finally:
+        ended.set()
         withdraw_stop(run_dir)
     shutil.rmtree(scratch, ignore_errors=True)
     return {
@@ -168,11 +182,27 @@ def run_trials(
     }
 
 
-def _let_pass(first: list[Path]) -> None:
+def _let_pass(first: list[Path], stop_file: Path) -> None:
     """Wait until the trials that are first in the plan have begun, or had time enough to."""
     end = time.monotonic() + _COURTESY_S
-    while time.monotonic() < end and not all(map(_has_begun, first)):
+    while time.monotonic() < end and not stop_file.exists() and not all(map(_has_begun, first)):
         time.sleep(0.2)
+
+
+def _end_once_all_let_go(trial_dirs: list[Path], ended: threading.Event) -> None:
+    """Interrupt this process once no trial is at work: some may wait for a place for days.
+
+    A trial that works has a progress file, and removes it when it lets go.
+    """
+
+    def watch() -> None:
+        while any((folder / PROGRESS_FILE).exists() for folder in trial_dirs):
+            if ended.wait(0.5):
+                return
+        if not ended.wait(_LET_GO_S):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=watch, name="stop", daemon=True).start()
 
 
 def _has_begun(trial_dir: Path) -> bool:

@@ -16,6 +16,10 @@ def watch_preemption_command(
     ] = "auto",
     address: Annotated[str, typer.Option(help="The Ray cluster that this node is in.")] = "auto",
     interval: Annotated[float, typer.Option(help="Seconds between two looks.")] = 5.0,
+    rebalance: Annotated[
+        bool,
+        typer.Option("--rebalance", help="AWS: drain at a rebalance recommendation too."),
+    ] = False,
     metadata_url: Annotated[
         str | None, typer.Option(help="Of the metadata service; default: the cloud's own.")
     ] = None,
@@ -27,7 +31,7 @@ def watch_preemption_command(
     if interval <= 0:
         raise ConfigError(f"--interval {interval:g}: give seconds above 0")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    service = find_cloud(cloud, metadata_url)
+    service = find_cloud(cloud, metadata_url, rebalance=rebalance)
     logging.getLogger(__name__).info("watching %s every %g s", service.name, interval)
 
     def drain(notice: Notice) -> None:

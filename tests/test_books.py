@@ -102,15 +102,28 @@ def test_an_attempt_that_dies_before_it_made_up_for_its_loss_adds_to_it(
     assert third.account().seconds_lost == 30
 
 
-def test_the_time_between_two_commands_of_the_user_is_not_lost(tmp_path: Path, clock: Clock):
+@pytest.mark.parametrize("cause", [Cause.STOPPED, Cause.FAILED, Cause.PREEMPTED, None])
+def test_the_time_between_two_commands_of_the_user_is_not_lost(
+    cause: Cause | None, tmp_path: Path, clock: Clock
+):
     first = begin(tmp_path, Position())
     first.step(Position(0, 4))
-    first.end(Cause.STOPPED)
+    if cause is not None:
+        first.end(cause)
     clock.now += 86_400
     second = begin(tmp_path, Position(0, 4), "two")
     clock.now += 7
     second.step(Position(0, 5))
     assert second.account().seconds_lost == 7
+
+
+def test_a_restart_without_a_step_left_ends_its_loss_with_the_trial(tmp_path: Path, clock: Clock):
+    begin(tmp_path, Position()).step(Position(1, 0))
+    clock.now += 20  # killed while it wrote its result
+    second = begin(tmp_path, Position(1, 0))
+    clock.now += 5
+    second.finish()
+    assert second.account().seconds_lost == 25
 
 
 def test_a_clock_set_back_gives_no_negative_time(tmp_path: Path, clock: Clock):
@@ -139,6 +152,26 @@ def test_two_failures_at_one_step_are_told_with_their_traceback(tmp_path: Path):
 def test_failures_at_different_steps_are_tried_again(tmp_path: Path, second: Position):
     fail(tmp_path, Position(0, 3))
     assert fail(tmp_path, second).same_failure_twice() is None
+
+
+def test_a_failure_before_the_checkpoint_was_taken_up_is_another(tmp_path: Path):
+    fail(tmp_path, Position(0, 3))
+    books = Books(tmp_path, "one")
+    books.start()
+    books.end(Cause.FAILED, "no memory to build the model in")
+    assert books.same_failure_twice() is None
+
+
+def test_books_that_can_not_be_kept_end_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    books = begin(tmp_path, Position())
+
+    def fail_to_write(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(module.os, "pwrite", fail_to_write)
+    monkeypatch.setattr(module.os, "pread", fail_to_write)
+    books.step(Position(0, 4))
+    assert books.reached() == Position(0, 4)
 
 
 def test_a_kill_or_a_notice_between_two_failures_starts_the_count_anew(tmp_path: Path):

@@ -131,3 +131,30 @@ def test_storage_that_does_not_answer_is_no_damage(tmp_path: Path, monkeypatch):
         with pytest.raises(OSError, match="Input/output error"):
             store.newest(IDENTITY)
     assert store.newest(IDENTITY) is not None
+
+
+def test_damaged_ones_do_not_crowd_out_what_is_written_after_them(tmp_path: Path):
+    store = CheckpointStore(tmp_path)
+    for step in (5, 6):
+        store.save(replace(made_up(), position=Position(3, step))).write_bytes(b"")
+    assert store.newest(IDENTITY) is None
+    path = store.save(replace(made_up(), position=Position(0, 2)))
+    assert path.exists()
+    assert store.newest_position() == Position(0, 2)
+    found = store.newest(IDENTITY)
+    assert found is not None
+    assert found.position == Position(0, 2)
+
+
+def test_no_memory_is_no_damage(tmp_path: Path, monkeypatch):
+    store = CheckpointStore(tmp_path)
+    store.save(made_up())
+
+    def load(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "load", load)
+        with pytest.raises(MemoryError):
+            store.newest(IDENTITY)
+    assert store.newest(IDENTITY) is not None

@@ -257,7 +257,7 @@ def test_the_list_of_commands_and_options_changes_on_purpose_only():
             ]
         ),
         "watch-preemption": sorted(
-            ["--cloud", "--address", "--interval", "--metadata-url", "--node-id"]
+            ["--cloud", "--address", "--interval", "--rebalance", "--metadata-url", "--node-id"]
         ),
     }
     data = ["audit", "inspect", "prepare", "synth", "verify"]

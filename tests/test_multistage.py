@@ -1,6 +1,7 @@
 """The paper's Figure 7 as a command, and what its report says of two trainings."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,27 @@ def test_a_runs_report_holds_the_experiment_beside_it(tmp_path: Path):
     )
 
 
+def test_a_figure_that_is_not_a_number_is_read_back(tmp_path: Path):
+    write_experiment(tmp_path, largest_difference=SAME | {"val_loss": float("nan")})
+    assert "differ by at most" in write_multistage_report(tmp_path).read_text()
+
+
+def test_two_equal_figures_that_are_no_numbers_do_not_differ(tmp_path: Path):
+    from orchestrator.multistage import _curve_differences
+
+    for name, last in (("one", "nan"), ("same", "nan"), ("other", "1.5")):
+        rows = f"1,2.0,0.25,2.1,0.2\n2,1.5,0.5,{last},0.5\n"
+        (tmp_path / name).write_text(HEADER + rows)
+    assert _curve_differences(tmp_path / "one", tmp_path / "same") == SAME
+    found = _curve_differences(tmp_path / "one", tmp_path / "other")
+    assert math.isnan(found["val_loss"])
+
+
+def test_curves_of_another_length_than_the_stages_are_not_shown(tmp_path: Path):
+    write_experiment(tmp_path, stages=[2, 1])
+    assert multistage_section(tmp_path) is None
+
+
 @pytest.mark.slow
 def test_in_stages_and_in_one_go_end_with_the_same_bits(tmp_path: Path):
     command = [sys.executable, "-m", "orchestrator", "multistage", "--architecture", "mobilenetv2"]
@@ -111,3 +133,7 @@ def test_in_stages_and_in_one_go_end_with_the_same_bits(tmp_path: Path):
     assert staged["restarts_by_cause"] == {"stage_over": 1}
     again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert "starting Ray" not in again.stdout
+    command[command.index("1,2")] = "2,1"
+    other = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert other.returncode == 2
+    assert "stages of [1, 2], [2, 1] is asked for" in " ".join(other.stderr.split())

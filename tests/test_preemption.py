@@ -46,8 +46,9 @@ def test_aws_spot_action_names_its_time():
 
 def test_aws_rebalance_recommendation_counts_until_the_action_comes():
     with metadata_service("aws") as service:
-        cloud = find_cloud("aws", service.url)
         service.answers[REBALANCE] = '{"noticeTime": "2026-11-25T12:00:00Z"}'
+        assert find_cloud("aws", service.url).notice() is None  # the machine may live for days
+        cloud = find_cloud("aws", service.url, rebalance=True)
         notice = cloud.notice()
         assert notice is not None
         assert notice.reason == "rebalance recommendation"
@@ -118,7 +119,7 @@ class Drains:
 def test_a_node_is_drained_once_for_a_notice_and_again_for_a_more_urgent_one():
     drain = Drains()
     with metadata_service("aws") as service:
-        watch = PreemptionWatch(find_cloud("aws", service.url), drain)
+        watch = PreemptionWatch(find_cloud("aws", service.url, rebalance=True), drain)
         watch.look()
         assert drain.notices == []
         service.answers[REBALANCE] = "{}"
@@ -158,6 +159,18 @@ def test_a_service_that_is_down_is_asked_again(caplog: pytest.LogCaptureFixture)
         assert len(caplog.records) == 1  # not one line each five seconds
         service.down = False
         service.answers[PREEMPTED] = "TRUE"
+        watch.look()
+    assert len(drain.notices) == 1
+
+
+@pytest.mark.parametrize("answer", ["no JSON", "[]", '{"Events": [null]}', '{"Events": 7}'])
+def test_an_answer_that_makes_no_sense_does_not_end_the_watch(answer: str):
+    drain = Drains()
+    with metadata_service("azure") as service:
+        watch = PreemptionWatch(find_cloud("azure", service.url), drain)
+        service.answers[EVENTS] = answer
+        watch.look()
+        service.answers[EVENTS] = azure_events(("Preempt", "node-7", ""))
         watch.look()
     assert len(drain.notices) == 1
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from trainers.books import Books
+from trainers.books import Books, End
 from trainers.checkpoint import Position
 from trainers.interruption import Cause
 from trainers.result import PROGRESS_FILE, RESULT_FILE, TrialProgress, TrialResult, read_record
@@ -192,6 +192,24 @@ def test_a_signal_stops_at_a_step_with_a_checkpoint_and_the_same_command_continu
     result = result_of(run_dir, TRIALS[1])
     assert result.restarts_by_cause == {Cause.STOPPED: 1}
     assert result.steps_repeated == 0
+
+
+def test_a_stop_while_the_plans_first_trial_trains_waits_for_nobody(tmp_path: Path):
+    run_dir = tmp_path / "run"
+    driver = start(run_dir)
+    wait_until(lambda: reached(run_dir, TRIALS[0]) >= Position(0, 3), driver)
+    driver.stdout.close()  # the terminal is gone too, as with `| tee`
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(timeout=45) == 130
+    assert result_of_books(run_dir, TRIALS[0]) == [Cause.STOPPED]
+
+
+def result_of_books(run_dir: Path, trial: str) -> list[Cause]:
+    books = Books(run_dir / "trials" / trial)
+    try:
+        return [entry.cause for entry in books.entries() if isinstance(entry, End)]
+    finally:
+        books.close()
 
 
 def test_a_second_ctrl_c_stops_at_once_and_finished_work_stays(undisturbed: Path, tmp_path: Path):

@@ -37,3 +37,17 @@ def test_a_hung_trial_ends_its_process_with_a_note_and_the_place_where_it_hung()
     assert done.returncode == HUNG_EXIT_CODE
     assert done.stdout == "noted\n"
     assert '"<string>", line 7' in done.stderr
+
+
+def test_a_note_that_hangs_too_does_not_keep_the_process():
+    script = SCRIPT.replace('print("noted", flush=True)', "time.sleep(60)")
+    script = script.replace(
+        "with Watchdog", "import trainers.watchdog as module\nmodule._REPORT_S = 1\nwith Watchdog"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script.format(before_the_first=0, between=30)],
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == HUNG_EXIT_CODE

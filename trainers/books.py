@@ -12,6 +12,8 @@ import socket
 import struct
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -58,6 +60,8 @@ class End:
     step: int
     reason: str = ""
     traceback: str = ""
+    is_on: bool = True
+    """False when it ended before it had taken up its checkpoint: the step is the one before's."""
 
     @property
     def position(self) -> Position:
@@ -100,16 +104,23 @@ class Books:
         directory.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(directory / POSITION_FILE, os.O_RDWR | os.O_CREAT, 0o644)
         self._attempt: Attempt | None = None
+        self._is_on = False
+        self._last = self._read_position()
         self._regain: tuple[Position, float] | None = None
 
     def reached(self) -> Position:
         """The last step that any attempt finished."""
-        return self._read_position()[0]
+        with self._tolerated():
+            self._last = self._read_position()
+        return self._last[0]
 
     def step(self, position: Position) -> None:
         """Note a finished step; in the page cache, so a killed process leaves it behind."""
-        data = _LAYOUT.pack(position.epoch, position.step, time.time())
-        os.pwrite(self._descriptor, data, 0)
+        self._last = position, time.time()
+        with self._tolerated():
+            os.pwrite(
+                self._descriptor, _LAYOUT.pack(position.epoch, position.step, self._last[1]), 0
+            )
         if self._regain is not None and position > self._regain[0]:
             seconds = max(0.0, time.time() - self._regain[1])  # a clock can be set back
             self._regain = None
@@ -136,6 +147,7 @@ class Books:
         reached = self.reached()
         repeated = (reached.epoch - position.epoch) * steps_per_epoch + reached.step - position.step
         self._append("restored", Restored(position.epoch, position.step, max(0, repeated)))
+        self._is_on = True
         if self._attempt is not None and self._attempt.lost_since is not None:
             self._regain = max(reached, position), self._attempt.lost_since
         self.step(position)
@@ -143,7 +155,14 @@ class Books:
     def end(self, cause: Cause, reason: str = "", traceback: str = "") -> None:
         """Note why this attempt ends before its trial is finished."""
         reached = self.reached()
-        self._append("end", End(cause, reached.epoch, reached.step, reason, traceback))
+        end = End(cause, reached.epoch, reached.step, reason, traceback, self._is_on)
+        self._append("end", end)
+
+    def finish(self) -> None:
+        """Note that no step is left: what an interruption cost ends here, at the latest."""
+        if self._regain is not None:
+            self._append("regained", Regained(max(0.0, time.time() - self._regain[1])))
+            self._regain = None
 
     def entries(self) -> list[Entry]:
         """All entries, oldest first; a line cut short by a kill is passed over."""
@@ -190,7 +209,7 @@ class Books:
         last = ends[-2:]
         if len(last) < 2 or last[0] is None or last[1] is None:
             return None
-        failures = last[0].cause.is_failure and last[1].cause.is_failure
+        failures = all(end.cause.is_failure and end.is_on for end in last if end)
         return last[1] if failures and last[0].position == last[1].position else None
 
     def close(self) -> None:
@@ -212,7 +231,9 @@ class Books:
         Now, where nobody was meant to train in between.
         """
         reached_at = self._read_position()[1]
-        if cause in (Cause.STOPPED, Cause.DRIVER_LOST) or not reached_at:
+        starts = [entry for entry in entries if isinstance(entry, Attempt)]
+        away = not starts or starts[-1].session != self._session
+        if away or cause is Cause.STOPPED or not reached_at:
             return time.time()
         marks = [entry for entry in entries if isinstance(entry, Attempt | Regained)]
         last = marks[-1] if marks else None
@@ -228,10 +249,16 @@ class Books:
         return Position(epoch, step), when
 
     def _append(self, kind: str, entry: Entry) -> None:
-        try:
+        with self._tolerated():
             self._append_line(kind, entry)
-        except OSError as error:  # a full disk must not end a trial for the sake of its books
-            logger.warning("%s can't be written: %s", self._path, error)
+
+    @contextmanager
+    def _tolerated(self) -> Iterator[None]:
+        """Storage that fails must not end a trial for the sake of its books."""
+        try:
+            yield
+        except OSError as error:
+            logger.warning("the books in %s can't be kept: %s", self._path.parent, error)
 
     def _append_line(self, kind: str, entry: Entry) -> None:
         line = json.dumps({"kind": kind, **asdict(entry)}) + "\n"

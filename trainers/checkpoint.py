@@ -26,6 +26,7 @@ _META = "meta"
 # A damaged file can cause others, as EINVAL for a place outside of it.
 _STORAGE_ERRORS = frozenset(
     {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENOTCONN, errno.EACCES}
+    | {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 )
 
 
@@ -142,6 +143,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
             clock=Clock(**record["clock"]),
             notes=tuple(record["notes"]),
         )
+    except MemoryError:
+        raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _STORAGE_ERRORS:
             raise
@@ -176,8 +179,11 @@ class CheckpointStore:
         position = checkpoint.position
         path = self.directory / f"e{position.epoch:06d}-s{position.step:09d}.npz"
         write_checkpoint(path, checkpoint)
-        for old in self.paths()[self.keep :]:
-            old.unlink(missing_ok=True)
+        paths = self.paths()
+        place = paths.index(path)
+        # What lies ahead is of another past: training went back behind it.
+        for other in paths[:place] + paths[place + self.keep :]:
+            other.unlink(missing_ok=True)
         return path
 
     def newest(self, identity: Identity) -> Checkpoint | None:
@@ -191,6 +197,7 @@ class CheckpointStore:
                 checkpoint = read_checkpoint(path)
             except DamagedCheckpointError as error:
                 logger.warning("%s; using the one before it", error)
+                path.replace(path.with_suffix(".damaged"))  # for whoever wants to know why
                 continue
             _check_identity(path, checkpoint.identity, identity)
             return checkpoint
@@ -199,7 +206,7 @@ class CheckpointStore:
     def clear(self) -> None:
         """Remove all checkpoints, once the trial's result is written."""
         self.sweep()
-        for path in self.paths():
+        for path in (*self.paths(), *self.directory.glob("e*.damaged")):
             path.unlink(missing_ok=True)
 
     def sweep(self) -> None:

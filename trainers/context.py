@@ -4,6 +4,7 @@
 `orchestrator.ray_trial`.
 """
 
+import logging
 import time
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +13,8 @@ from trainers.checkpoint import Checkpoint, CheckpointStore, Identity
 from trainers.checkpoint_writer import BackgroundWriter, persist
 from trainers.interruption import STOP_FILE, Cause
 from trainers.resilience import Resilience
+
+logger = logging.getLogger(__name__)
 
 CHECKPOINT_DIR = "checkpoints"
 
@@ -131,4 +134,7 @@ class LocalContext:
     def forget(self) -> None:
         """See `TrialContext`."""
         self.close()
-        self._store.clear()
+        try:
+            self._store.clear()
+        except OSError as error:  # the result is there; the next start of the run clears up
+            logger.warning("checkpoints can't be removed: %s", error)

@@ -1,6 +1,6 @@
 """Evaluation on the whole validation split: probabilities per image, scikit-learn's metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,8 +60,10 @@ class Evaluation:
         return float(precision), float(recall), float(f1)
 
 
-def evaluate(model: "keras.Model", batches: EvaluationBatches) -> Evaluation:
-    """Run the model over a split, in data set order.
+def evaluate(
+    model: "keras.Model", batches: EvaluationBatches, on_batch: Callable[[], None] = lambda: None
+) -> Evaluation:
+    """Run the model over a split, in data set order; calls `on_batch` after each batch.
 
     The last batch is filled up to full size and cut again: one shape, one trace.
     """
@@ -73,6 +75,7 @@ def evaluate(model: "keras.Model", batches: EvaluationBatches) -> Evaluation:
             images = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
         rows.append(np.asarray(model.predict_on_batch(images))[: len(batch_labels)])
         labels.append(batch_labels)
+        on_batch()
     return Evaluation(np.concatenate(labels), np.concatenate(rows).astype(np.float32))
 
 

@@ -1,7 +1,7 @@
 """Why a trial stops before its end, and how it is asked to.
 
-A trial is asked to stop by its surroundings (`TrialContext.interruption`). It then checkpoints at
-the next step boundary and raises `TrialInterrupted`, which is no failure.
+A trial asks its surroundings whether to stop (`trainers.context.interruption`). It then checkpoints
+at the step where it is and raises `TrialInterrupted`, which is no failure.
 """
 
 from enum import StrEnum

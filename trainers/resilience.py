@@ -3,7 +3,9 @@
 None of it moves a bit of a result, so it may change between two starts of one run.
 """
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from datasets.errors import ConfigError
 
 
 class Resilience(BaseModel):
@@ -23,3 +25,13 @@ class Resilience(BaseModel):
 
     storage_minutes: float = Field(default=10.0, ge=0)
     """How long storage may fail before the trial does: checkpoints and results are tried again."""
+
+    @model_validator(mode="after")
+    def _hang_after_storage(self) -> "Resilience":
+        """A trial that waits for storage has not hung."""
+        if self.hang_minutes <= self.storage_minutes:
+            raise ConfigError(
+                f"resilience.hang_minutes is {self.hang_minutes:g}: it must be more than "
+                f"resilience.storage_minutes, {self.storage_minutes:g}"
+            )
+        return self

@@ -143,8 +143,7 @@ class Session:
         """Evaluate on the whole validation split."""
         self.progress.phase("evaluating")
         begin = time.perf_counter()
-        evaluation = evaluate(self.model, self.validation)
-        self.watchdog.beat()
+        evaluation = evaluate(self.model, self.validation, on_batch=self.watchdog.beat)
         clock = self.cursor.clock
         seconds = clock.evaluate_s + time.perf_counter() - begin
         self.cursor.clock = replace(clock, evaluate_s=seconds)
@@ -212,8 +211,10 @@ class Session:
         written: list[TrialResult] = []
 
         def write() -> None:
+            self.watchdog.beat()
             written[:] = [self._write_once(evaluation)]
 
+        self.books.finish()
         persist(write, f"writing the result of {self.spec.name}", self._patience_s)
         self.log.close()
         return written[0]
@@ -235,11 +236,11 @@ class Session:
         )
 
     def _write_history(self) -> None:
-        persist(
-            lambda: write_history(self.spec.trial_dir, self.history),
-            f"writing the history of {self.spec.name}",
-            self._patience_s,
-        )
+        def write() -> None:
+            self.watchdog.beat()
+            write_history(self.spec.trial_dir, self.history)
+
+        persist(write, f"writing the history of {self.spec.name}", self._patience_s)
 
     @property
     def _patience_s(self) -> float:

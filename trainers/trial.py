@@ -50,7 +50,6 @@ def run_trial(spec: TrialSpec, context: TrialContext) -> TrialResult:
         try:
             return _attempt(spec, context, books)
         finally:
-            context.close()
             books.close()
 
 
@@ -85,10 +84,13 @@ def _run(spec: TrialSpec, context: TrialContext, books: Books) -> TrialResult:
         nullcontext() if spec.gpus else own_cores(spec.threads),
         Watchdog(limit_s, lambda: books.end(Cause.HUNG, reason)) as watchdog,
     ):
-        session = Session.begin(
-            spec, context, data, progress=progress, books=books, watchdog=watchdog
-        )
-        return _train(session, spec, context)
+        try:
+            session = Session.begin(
+                spec, context, data, progress=progress, books=books, watchdog=watchdog
+            )
+            return _train(session, spec, context)
+        finally:
+            context.close()  # in here: a write that hangs would keep the process for good
 
 
 def _train(session: Session, spec: TrialSpec, context: TrialContext) -> TrialResult:

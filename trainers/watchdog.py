@@ -15,6 +15,7 @@ from collections.abc import Callable
 logger = logging.getLogger(__name__)
 
 HUNG_EXIT_CODE = 86
+_REPORT_S = 30.0
 
 
 class Watchdog:
@@ -50,6 +51,10 @@ class Watchdog:
                 self._end()
 
     def _end(self) -> None:
+        # What follows may hang too: it goes to the same storage.
+        last = threading.Timer(_REPORT_S, os._exit, (HUNG_EXIT_CODE,))
+        last.daemon = True
+        last.start()
         logger.error("no step was finished for %.0f s: this process ends", self._limit_s)
         faulthandler.dump_traceback(sys.stderr)
         try:

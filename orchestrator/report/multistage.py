@@ -31,7 +31,7 @@ _LABELS = {"continuous": "in one go", "staged": "in stages"}
 class MultistageResult(BaseModel):
     """`multistage.json`: largest absolute differences between the two trainings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     architecture: str
     seed: int
@@ -79,8 +79,8 @@ def multistage_section(root: Path) -> Section | None:
     histories = {
         kind: read_history(RunStore(root / kind).trial_dir(name) / HISTORY_FILE) for kind in _KINDS
     }
-    if not all(histories.values()):
-        return None
+    if {len(rows) for rows in histories.values()} != {sum(result.stages)}:
+        return None  # one of the two has begun again
     return Section(
         "multistage",
         "Training in one go and in stages (Figure 7 of the paper)",
