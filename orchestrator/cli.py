@@ -9,6 +9,7 @@ import shlex
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -56,9 +57,11 @@ def _command() -> str:
 
 
 def _complain(text: str) -> None:
-    Console(stderr=True).print(
-        text, style="bold red", markup=False, highlight=False, soft_wrap=True
-    )
+    # A terminal that is gone must not change the exit code, as rich would have it.
+    with suppress(OSError, SystemExit):
+        Console(stderr=True).print(
+            text, style="bold red", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 app = typer.Typer(

@@ -10,7 +10,7 @@ where this very process is ended, as `kill -9` would, or asked to stop:
     kill-result:NAME    in the write of one of the result's files
     fail-step:K         an exception after the K-th step
     memory-step:K       the same, for want of memory
-    hang-step:K         the K-th step does not end; the watchdog waits 20 seconds
+    hang-step:K         the K-th step does not end; the watchdog waits 25 seconds
     disk-error:CODE:N   the first N writes of checkpoints fail, for two seconds at most
     spoil-cache:K       another process writes to the staged images after the K-th step
     remove-cache:K      it removes them
@@ -55,7 +55,7 @@ RECIPE = Recipe(
 )
 
 
-def spec_of(shards: Path, folder: Path) -> TrialSpec:
+def spec_of(shards: Path, folder: Path, hang_s: float) -> TrialSpec:
     """The trial: two epochs of three steps, a checkpoint at each second step."""
     return TrialSpec(
         name=f"{ARCHITECTURE}-s0",
@@ -67,7 +67,7 @@ def spec_of(shards: Path, folder: Path) -> TrialSpec:
         cache_mode="auto",
         trial_dir=folder / "trial",
         threads=1,
-        resilience=Resilience(checkpoint_steps=2, hang_minutes=1 / 3, storage_minutes=1 / 30),
+        resilience=Resilience(checkpoint_steps=2, hang_minutes=hang_s / 60, storage_minutes=1 / 30),
     )
 
 
@@ -230,14 +230,16 @@ class KeepingContext(LocalContext):
     def forget(self) -> None:
         """See `TrialContext`."""
         self.flush()
-        newest = checkpoint.read_checkpoint(self._store.paths()[0])
-        state = b"".join(newest.arrays[name].tobytes() for name in sorted(newest.arrays))
-        (self._folder / "state").write_bytes(state)
+        for newest in self._store.paths()[:1]:  # none, where it was finished before
+            arrays = checkpoint.read_checkpoint(newest).arrays
+            state = b"".join(arrays[name].tobytes() for name in sorted(arrays))
+            (self._folder / "state").write_bytes(state)
         super().forget()
 
 
 if __name__ == "__main__":
-    spec = spec_of(Path(sys.argv[1]), Path(sys.argv[2]))
+    hangs = any(one.startswith("hang") for one in sys.argv[3:])
+    spec = spec_of(Path(sys.argv[1]), Path(sys.argv[2]), hang_s=25 if hangs else 300)
     (spec.trial_dir / STOP_FILE).unlink(missing_ok=True)
     context._LOOK_EVERY_S = 0.0  # a stop is seen after the very step
     for one in sys.argv[3:]:

@@ -197,14 +197,16 @@ def test_a_signal_stops_at_a_step_with_a_checkpoint_and_the_same_command_continu
 def test_a_stop_while_the_plans_first_trial_trains_waits_for_nobody(tmp_path: Path):
     run_dir = tmp_path / "run"
     driver = start(run_dir)
-    wait_until(lambda: reached(run_dir, TRIALS[0]) >= Position(0, 3), driver)
+    wait_until((run_dir / "run.yaml").is_file, driver)
+    first = _plan(run_dir)[0]
+    wait_until(lambda: reached(run_dir, first) >= Position(0, 3), driver)
     driver.stdout.close()  # the terminal is gone too, as with `| tee`
     driver.send_signal(signal.SIGINT)
     assert driver.wait(timeout=45) == 130
-    assert result_of_books(run_dir, TRIALS[0]) == [Cause.STOPPED]
+    assert ends_of(run_dir, first) == [Cause.STOPPED]
 
 
-def result_of_books(run_dir: Path, trial: str) -> list[Cause]:
+def ends_of(run_dir: Path, trial: str) -> list[Cause]:
     books = Books(run_dir / "trials" / trial)
     try:
         return [entry.cause for entry in books.entries() if isinstance(entry, End)]
