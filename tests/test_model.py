@@ -29,7 +29,10 @@ def images(count: int = 3, size: int = 80) -> np.ndarray:
     return np.random.default_rng(5).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("name", ["resnet50", "densenet121", "mobilenetv2"])  # caffe, torch, tf
+# Each of Keras' three kinds of preprocessing: caffe, torch, tf.
+@pytest.mark.parametrize(
+    "name", ["resnet50", pytest.param("densenet121", marks=pytest.mark.slow), "mobilenetv2"]
+)
 def test_raw_images_are_preprocessed_inside_as_keras_does(name: str):
     row = architecture(name)
     model = build_model(row, SMALL, seed=0)
@@ -86,7 +89,14 @@ def test_compiling_makes_every_variable_at_once():
     assert before == after
 
 
-@pytest.mark.parametrize("name", ["resnet50", "densenet121", "mobilenet"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("resnet50", marks=pytest.mark.slow),
+        pytest.param("densenet121", marks=pytest.mark.slow),
+        "mobilenet",
+    ],
+)
 def test_the_saved_model_needs_plain_keras_alone(name: str, tmp_path: Path):
     model = build_model(architecture(name), SMALL, seed=0)
     save_for_inference(model, tmp_path / "model.keras")
