@@ -180,10 +180,6 @@ class Books:
                 continue
         return found
 
-    def attempts(self) -> list[Attempt]:
-        """All starts, oldest first."""
-        return [entry for entry in self.entries() if isinstance(entry, Attempt)]
-
     def account(self) -> Account:
         """Restarts by cause, steps repeated and seconds lost, over all attempts so far."""
         entries = self.entries()
