@@ -29,6 +29,7 @@ from orchestrator.hardware import local_gpus
 from orchestrator.interrupts import sure_interrupts
 from orchestrator.plan import Node, Resources
 from orchestrator.ray_environment import check_listening
+from orchestrator.ray_places import NO_API_SERVER, abandoned_places_freed
 from orchestrator.ray_trial import TrainRun
 from trainers.backend import allocator_environment, quiet_environment
 from trainers.interruption import STOP_FILE, request_stop, withdraw_stop
@@ -70,7 +71,7 @@ def ray_session(address: str | None) -> Iterator[None]:
     try:
         ray.init(
             **options,
-            runtime_env=_runtime_env(),
+            runtime_env=_runtime_env(local=address is None),
             log_to_driver=False,
             logging_level=logging.ERROR,
             configure_logging=True,
@@ -91,7 +92,7 @@ def _raise_interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _runtime_env() -> dict[str, Any]:
+def _runtime_env(local: bool) -> dict[str, Any]:
     packages = [
         str(Path(str(module.__file__)).parent) for module in (datasets, trainers, orchestrator)
     ]
@@ -105,6 +106,7 @@ def _runtime_env() -> dict[str, Any]:
             "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": _PLACE_WAIT_S,
             "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": _NOTICE_POLL_S,
             "RAY_USAGE_STATS_ENABLED": "0",
+            **(NO_API_SERVER if local else {}),
         },
     }
 
@@ -169,7 +171,7 @@ def run_trials(
 
     withdraw_stop(run_dir)
     try:
-        with sure_interrupts(first=stop):
+        with abandoned_places_freed(), sure_interrupts(first=stop):
             grid = tuner.fit()
     finally:
         ended.set()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,19 @@ def reached(run_dir: Path, trial: str) -> Position:
         books.close()
 
 
+def ray_process(driver: subprocess.Popen[str], name: str) -> int:
+    """The pid of the one such actor among the processes that the driver started."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has just ended
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    family = [driver.pid]
+    for pid in family:
+        family += [child for child, parent in parents.items() if parent == pid]
+    (found,) = [pid for pid in family if name in Path(f"/proc/{pid}/cmdline").read_text()]
+    return found
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_dir = tmp_path_factory.mktemp("run") / "undisturbed"
@@ -172,6 +186,40 @@ def test_a_killed_worker_is_started_again_and_loses_nothing(undisturbed: Path, t
     assert driver.returncode == 0, output
     assert_same_outcome(undisturbed, run_dir)
     assert result_of(run_dir, trial).restarts == 1
+
+
+def test_a_killed_controller_gives_its_place_back_and_the_trial_goes_on(
+    undisturbed: Path, tmp_path: Path
+):
+    """On a machine of one core, where a place that stayed taken would block the next start."""
+    run_dir = tmp_path / "run"
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        driver = start(run_dir)
+    finally:
+        os.sched_setaffinity(0, cores)
+    trial = TRIALS[0]
+    wait_until(lambda: reached(run_dir, trial) >= Position(0, 5), driver)
+    os.kill(ray_process(driver, "TrainController"), signal.SIGKILL)
+    output, _ = driver.communicate(timeout=300)
+    assert driver.returncode == 0, output
+    assert_same_outcome(undisturbed, run_dir)
+    assert result_of(run_dir, trial).restarts_by_cause == {Cause.KILLED: 1}
+
+
+def test_a_ray_of_somebody_else_on_the_machine_disturbs_nobody(undisturbed: Path, tmp_path: Path):
+    """`ray start` leaves its address where Ray looks first, also from within another cluster."""
+    from ray.cluster_utils import Cluster
+
+    other = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        finish(tmp_path / "run")
+    finally:
+        other.shutdown()
+    assert_same_outcome(undisturbed, tmp_path / "run")
+    for trial in TRIALS:
+        assert result_of(tmp_path / "run", trial).restarts == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
