@@ -1,6 +1,10 @@
 # Everything runs in .venv, made from the pinned lock.
 PYTHON ?= python3.11
 BIN := .venv/bin
+# Two test processes: much of a run is one process waiting for another to start. A module's tests
+# stay together, since they share what its first one trains.
+JOBS ?= 2
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile
 
 .PHONY: setup run-all test test-fast lint bench test-cluster clean
 
@@ -16,10 +20,10 @@ run-all: setup
 	$(BIN)/fer-orch run-all --preset demo
 
 test: setup
-	$(BIN)/pytest
+	$(PYTEST)
 
 test-fast: setup
-	$(BIN)/pytest -m "not slow and not cluster and not gpu"
+	$(PYTEST) -m "not slow and not cluster and not gpu"
 
 lint: setup
 	$(BIN)/ruff check .
