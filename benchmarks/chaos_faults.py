@@ -18,7 +18,7 @@ from trainers.result import RESULT_FILE, TrialState
 
 TRIALS = ("mobilenet-s0", "mobilenet-s1", "mobilenetv2-s0", "mobilenetv2-s1")
 NOTICE_S = 20
-GIVE_UP_S = 240
+GIVE_UP_S = 600
 
 
 @dataclass
