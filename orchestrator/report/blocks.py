@@ -21,11 +21,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Header:
-    """A column's header; `unit` is printed smaller beneath it."""
+    """A column's header; `unit` is printed smaller beneath it. A chooser finds it by its `key`."""
 
     text: str
     unit: str = ""
     numeric: bool = True
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,16 +57,39 @@ class Figure:
     plotly_json: str
     table_id: str
     has_training: bool = False
+    chooser_id: str = ""
+    """It shows only what this chooser leaves; such figures stand side by side."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A largest value that a reader may set for the column of this key."""
+
+    key: str
+    label: str
+    unit: str
+    largest: float
+    """What the table holds at most."""
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """Limits that the rows of a table must keep; the table's rows are named in its first column."""
+
+    id: str
+    table_id: str
+    limits: tuple[Limit, ...]
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with paragraphs, bullets, figures and tables, in this order."""
+    """A heading with paragraphs, bullets, a chooser, figures and tables, in this order."""
 
     id: str
     title: str
     paragraphs: tuple[str, ...] = ()
     bullets: tuple[str, ...] = ()
+    chooser: Chooser | None = None
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
 

@@ -83,9 +83,9 @@ def new_figure(x_title: str, y_title: str) -> go.Figure:
     return figure
 
 
-def _style(trial: TrialReport) -> tuple[int, str]:
-    """Colour by family, marker by the place in the family."""
-    row = ARCHITECTURES.get(trial.record.architecture)
+def architecture_style(architecture: str) -> tuple[int, str]:
+    """Colour (one of eight) by family, marker by the place in the family."""
+    row = ARCHITECTURES.get(architecture)
     if row is None:
         return 0, SYMBOLS[-1]
     members = [other.id for other in ARCHITECTURES.values() if other.family == row.family]
@@ -93,7 +93,7 @@ def _style(trial: TrialReport) -> tuple[int, str]:
 
 
 def _curve(run: RunReport, trial: TrialReport, column: str, stage: str) -> go.Scatter:
-    series, symbol = _style(trial)
+    series, symbol = architecture_style(trial.record.architecture)
     scale = 100 if "accuracy" in column else 1
     values = [getattr(row, column) for row in trial.history]
     name = plain(run.name_of(trial))

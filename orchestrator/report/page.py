@@ -7,6 +7,7 @@ from statistics import fmean
 
 from orchestrator.report import paper
 from orchestrator.report.blocks import Card, Notice, Page, Section, Table
+from orchestrator.report.choice_page import choice_section
 from orchestrator.report.collect import RunReport, TrialReport, states
 from orchestrator.report.columns import accuracy_table
 from orchestrator.report.comparison import (
@@ -36,6 +37,7 @@ def build_page(run: RunReport, more: Sequence[Section] = ()) -> Page:
     """The whole report of a run; `more` sections go behind the curves."""
     sections = (
         _accuracy_section(run),
+        choice_section(run),
         _expressions_section(run),
         _curves_section(run),
         *more,

@@ -55,6 +55,12 @@ class TrialRow(_Row):
     best_accuracy: float | None = Field(None, description="chosen on the validation split itself")
     correct: int | None = Field(None, description="validation images predicted correctly")
     validation_images: int | None = None
+    gflops: float | None = Field(None, description="of one image's forward pass, 1e9 operations")
+    latency_ms: float | None = Field(None, description="one image, median, on the trial's device")
+    latency_ms_p90: float | None = Field(None, description="one image, 90th percentile")
+    throughput_images_per_s: float | None = Field(None, description="prediction, full batches")
+    peak_memory_mb: float | None = Field(None, description="of the trial's process, MiB")
+    gpu_peak_memory_mb: float | None = Field(None, description="of the trial's GPU, MiB")
     paper_accuracy: float | None = Field(None, description="the paper's, measured on AffectNet")
     paper_accuracy_low: float | None = Field(None, description="its Wilson 95 % bound, 4000 images")
     paper_accuracy_high: float | None = Field(

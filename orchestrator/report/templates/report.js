@@ -62,7 +62,7 @@
       ...layout,
       xaxis: axis(layout.xaxis),
       yaxis: axis(layout.yaxis),
-      height: rows ? 90 + 27 * count : narrow ? 340 : 460,
+      height: rows ? 90 + 27 * count : narrow ? 340 : element.closest("figure.small") ? 380 : 460,
       margin: { l: rows ? 10 : 56, r: 12, t: 16, b: 48 },
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
@@ -78,8 +78,29 @@
   const isShown = (element, trace) =>
     !element.off.has(trace.meta.trial) && (element.training || trace.meta.stage !== "training");
 
+  // Of the points that are left: those that none as cheap or cheaper reaches, the cheapest first.
+  const frontOf = (element) => {
+    const points = element.traces
+      .filter((trace) => trace.meta.stage !== "front" && !element.off.has(trace.meta.trial))
+      .map((trace) => ({ name: trace.meta.trial, x: trace.x[0], y: trace.y[0] }))
+      .sort((one, other) => one.x - other.x || other.y - one.y);
+    return points.filter((point, index) =>
+      points.slice(0, index).every((cheaper) => cheaper.y < point.y || (cheaper.y === point.y && cheaper.x === point.x)));
+  };
+
+  const withFront = (element, trace, front) => {
+    if (trace.meta.stage === "front") {
+      return { ...trace, x: front.map((point) => point.x), y: front.map((point) => point.y) };
+    }
+    const named = front.some((point) => point.name === trace.meta.trial);
+    return { ...trace, text: [named ? trace.name : ""] };
+  };
+
   const draw = (element) => {
-    const data = element.traces.map((trace) => ({ ...paint(trace), visible: isShown(element, trace) }));
+    const chooses = element.closest("figure").dataset.chooser !== undefined;
+    const front = chooses ? frontOf(element) : [];
+    const given = chooses ? element.traces.map((trace) => withFront(element, trace, front)) : element.traces;
+    const data = given.map((trace) => ({ ...paint(trace), visible: isShown(element, trace) }));
     const layout = layoutOf(element, element.given);
     if (document.documentElement.dataset.print) layout.width = PRINT_WIDTH;
     Plotly.react(element, data, layout, config);
@@ -137,6 +158,10 @@
     const content = JSON.parse(figure.querySelector("script[type='application/json']").textContent);
     Object.assign(element, { traces: content.data, given: content.layout, off: new Set(), training: true });
     legend(element, figure);
+    element.addEventListener("choose", (event) => {
+      element.off = event.detail;
+      draw(element);
+    });
     draw(element);
   }
 
@@ -150,4 +175,41 @@
   matchMedia(`(max-width: ${NARROW}px)`).addEventListener("change", redraw);
   addEventListener("beforeprint", () => onPrint(true));
   addEventListener("afterprint", () => onPrint(false));
+})();
+
+// The chooser: rows beyond a limit go, the figures that follow it draw their fronts anew.
+(() => {
+  const number = (text) => (text === undefined || text === "" ? NaN : Number(text));
+
+  for (const form of document.querySelectorAll("form.chooser")) {
+    const table = document.getElementById(form.dataset.table);
+    const columns = Object.fromEntries(
+      [...table.tHead.rows[0].cells].map((header, index) => [header.dataset.key, index]));
+    const rows = [...table.tBodies[0].rows];
+    const plots = [...document.querySelectorAll(`figure[data-chooser="${form.id}"] .plot`)];
+    const output = form.querySelector("output");
+
+    const fits = (row, limits) => limits.every(([key, limit]) =>
+      number(row.cells[columns[key]].dataset.sort) <= limit); // an unknown cost fits no limit
+
+    const choose = () => {
+      const inputs = [...form.querySelectorAll("input")];
+      const limits = inputs.filter((input) => input.value !== "").map((input) => [input.name, Number(input.value)]);
+      const left = rows.filter((row) => {
+        row.hidden = !fits(row, limits);
+        return !row.hidden;
+      });
+      const accuracy = (row) => number(row.cells[columns.accuracy].dataset.sort);
+      const best = left.reduce((one, row) => (one && accuracy(one) >= accuracy(row) ? one : row), null);
+      const off = new Set(rows.filter((row) => row.hidden).map((row) => row.cells[0].dataset.sort));
+      for (const plot of plots) plot.dispatchEvent(new CustomEvent("choose", { detail: off }));
+      output.textContent = !limits.length ? "" : best
+        ? `${left.length} of ${rows.length} fit; the most accurate of them: ${best.cells[0].dataset.sort}, ${best.cells[columns.accuracy].firstChild.textContent.trim()} %.`
+        : `None of ${rows.length} fits.`;
+    };
+
+    form.addEventListener("input", choose);
+    form.addEventListener("reset", () => setTimeout(choose)); // the fields are empty after it
+    form.addEventListener("submit", (event) => event.preventDefault());
+  }
 })();

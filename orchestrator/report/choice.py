@@ -1,0 +1,172 @@
+"""Which architecture to take: what each costs, and which no other beats at that cost."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from pydantic import JsonValue
+
+from orchestrator.report.blocks import Header
+from orchestrator.report.collect import RunReport, TrialReport
+from orchestrator.report.formats import (
+    MISSING,
+    duration,
+    fixed,
+    integer,
+    percent,
+    percent_interval,
+)
+from orchestrator.report.results import trial_row
+from trainers.architectures import ARCHITECTURES
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One cost: `key` names the field of `TrialRow`, `scale` brings it to the header's unit."""
+
+    key: str
+    header: Header
+    show: Callable[[float | None], str]
+    scale: float = 1
+    has_front: bool = True
+    axis: str = ""
+    """The title of a figure's axis; empty: no figure of its own."""
+
+    def of(self, choice: "Choice") -> float | None:
+        """The cost in the header's unit, None where it is not known."""
+        value = choice.costs[self.key]
+        return None if value is None else value * self.scale
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One architecture. Accuracy is a fraction of 1, as the costs a mean over its trials."""
+
+    architecture: str
+    title: str
+    accuracy: float
+    spread: str
+    costs: dict[str, float | None]
+
+
+COSTS = (
+    Cost(
+        "parameters",
+        Header("Parameters", "millions", key="parameters"),
+        lambda value: fixed(value, 2),
+        scale=1e-6,
+        axis="Parameters, millions",
+    ),
+    Cost("size_mb", Header("Size", "MiB", key="size_mb"), lambda value: fixed(value, 1)),
+    Cost(
+        "gflops",
+        Header("Operations", "1e9 an image", key="gflops"),
+        lambda value: fixed(value, 2),
+        axis="Operations an image, 1e9",
+    ),
+    Cost(
+        "latency_ms",
+        Header("Latency", "ms, one image", key="latency_ms"),
+        lambda value: fixed(value, 1),
+        axis="Latency of one image, ms",
+    ),
+    Cost(
+        "throughput_images_per_s",
+        Header("Throughput", "images/s", key="throughput_images_per_s"),
+        lambda value: fixed(value, 1),
+        has_front=False,
+    ),
+    Cost(
+        "train_seconds",
+        Header("Training time", key="train_seconds"),
+        duration,
+        axis="Training time, s",
+    ),
+    Cost(
+        "peak_memory_mb",
+        Header("Peak memory", "MiB", key="peak_memory_mb"),
+        integer,
+        axis="Peak memory in training, MiB",
+    ),
+    Cost(
+        "gpu_peak_memory_mb",
+        Header("Peak GPU memory", "MiB", key="gpu_peak_memory_mb"),
+        integer,
+        axis="Peak GPU memory in training, MiB",
+    ),
+    Cost(
+        "price",
+        Header("Price of training", key="price"),
+        lambda value: fixed(value, 2),
+        axis="Price of training",
+    ),
+)
+
+
+def choices_of(run: RunReport) -> list[Choice]:
+    """One record for each architecture with a finished trial, the most accurate first."""
+    groups: dict[str, list[TrialReport]] = defaultdict(list)
+    for trial in run.finished:
+        groups[trial.record.architecture].append(trial)
+    found = [_choice(name, trials, run) for name, trials in groups.items()]
+    return sorted(found, key=lambda choice: (-choice.accuracy, choice.title))
+
+
+def known_costs(choices: list[Choice]) -> list[Cost]:
+    """The costs that are known of at least one architecture."""
+    return [cost for cost in COSTS if any(cost.of(choice) is not None for choice in choices)]
+
+
+def front(choices: list[Choice], cost: Cost) -> list[Choice]:
+    """Those that no other beats: at least as accurate and as cheap, and better in one of both.
+
+    The Pareto front, the cheapest first. Architectures whose cost is not known are left out.
+    """
+    priced = [(value, choice) for choice in choices if (value := cost.of(choice)) is not None]
+    kept: list[tuple[float, Choice]] = []
+    for value, choice in sorted(priced, key=lambda one: (one[0], -one[1].accuracy)):
+        last = kept[-1] if kept else None
+        equal = last and (value, choice.accuracy) == (last[0], last[1].accuracy)
+        if last is None or equal or choice.accuracy > last[1].accuracy:
+            kept.append((value, choice))
+    return [choice for _, choice in kept]
+
+
+def _choice(name: str, trials: list[TrialReport], run: RunReport) -> Choice:
+    rows = [trial_row(trial) for trial in trials]
+    price = price_per_hour(run)
+    costs: dict[str, float | None] = {}
+    for cost in COSTS:
+        values = [getattr(row, cost.key) for row in rows if cost.key != "price"]
+        known = [float(value) for value in values if value is not None and math.isfinite(value)]
+        costs[cost.key] = fmean(known) if known else None
+    seconds = costs["train_seconds"]
+    costs["price"] = seconds / 3600 * price if seconds is not None and price is not None else None
+    row = ARCHITECTURES.get(name)
+    accuracies = [trial.accuracy for trial in trials]
+    return Choice(name, row.title if row else name, fmean(accuracies), _spread(trials), costs)
+
+
+def price_per_hour(run: RunReport) -> float | None:
+    """What the configuration says that a trial's place costs; None where it says nothing."""
+    price = _estimate(run).get("price_per_hour")
+    return float(price) if isinstance(price, int | float) else None
+
+
+def currency(run: RunReport) -> str:
+    """The currency of that price."""
+    return str(_estimate(run).get("currency") or "")
+
+
+def _estimate(run: RunReport) -> dict[str, JsonValue]:
+    found = run.document.config.get("estimate")
+    return found if isinstance(found, dict) else {}
+
+
+def _spread(trials: list[TrialReport]) -> str:
+    if len(trials) > 1:
+        return f"± {percent(stdev(trial.accuracy for trial in trials))}"
+    scores = trials[0].scores
+    return percent_interval(scores.interval.low, scores.interval.high) if scores else MISSING

@@ -1,0 +1,106 @@
+"""The section that helps to choose: limits to set, fronts, and the table of costs."""
+
+from orchestrator.report.blocks import Cell, Chooser, Header, Limit, Section, Table
+from orchestrator.report.choice import (
+    Choice,
+    Cost,
+    choices_of,
+    currency,
+    front,
+    known_costs,
+    price_per_hour,
+)
+from orchestrator.report.choice_figures import CHOOSER_ID, TABLE_ID, front_figures
+from orchestrator.report.collect import RunReport
+from orchestrator.report.formats import fixed, one_line, percent
+
+_LIMITS = (
+    ("parameters", "Parameters, at most", "millions"),
+    ("size_mb", "Size, at most", "MiB"),
+    ("latency_ms", "Latency, at most", "ms"),
+)
+
+
+def choice_section(run: RunReport) -> Section | None:
+    """Chooser, fronts and table; None where no trial has finished."""
+    choices = choices_of(run)
+    if not choices:
+        return None
+    costs = known_costs(choices)
+    limits = tuple(
+        Limit(key, label, unit, max(values))
+        for key, label, unit in _LIMITS
+        for cost in costs
+        if cost.key == key
+        and (values := [value for choice in choices if (value := cost.of(choice)) is not None])
+    )
+    return Section(
+        "choice",
+        "Which one to take",
+        paragraphs=(_sentence(choices, costs),),
+        chooser=Chooser(CHOOSER_ID, TABLE_ID, limits),
+        figures=front_figures(choices, costs),
+        tables=(_table(run, choices, costs),),
+    )
+
+
+def _sentence(choices: list[Choice], costs: list[Cost]) -> str:
+    never = [
+        choice.title
+        for choice in choices
+        if not any(choice in front(choices, cost) for cost in costs if cost.has_front)
+    ]
+    text = (
+        "An architecture is on the front of a cost where no other is at least as accurate and as "
+        "cheap, and better in one of both. Accuracies closer than their intervals may stand in "
+        "another order with other images."
+    )
+    if never and len(choices) > 1:
+        text += f" On no front: {', '.join(never)}."
+    return text
+
+
+def _table(run: RunReport, choices: list[Choice], costs: list[Cost]) -> Table:
+    fronts = {cost.key: front(choices, cost) if cost.has_front else [] for cost in costs}
+    rows = tuple(
+        (
+            Cell(choice.title, choice.title),
+            Cell(percent(choice.accuracy), choice.accuracy, best=choice is choices[0]),
+            Cell(choice.spread),
+            *(
+                Cell(cost.show(value), value, best=choice in fronts[cost.key])
+                for cost in costs
+                for value in [cost.of(choice)]
+            ),
+        )
+        for choice in choices
+    )
+    spread = Header("± SD over seeds", "%") if run.many_seeds else Header("95 % interval", "%")
+    return Table(
+        id=TABLE_ID,
+        caption="Accuracy and what it costs",
+        headers=(
+            Header("Architecture", numeric=False),
+            Header("Accuracy", "%", key="accuracy"),
+            spread,
+            *(cost.header for cost in costs),
+        ),
+        rows=rows,
+        note=_note(run),
+        sortable=True,
+        sorted_by=1,
+    )
+
+
+def _note(run: RunReport) -> str:
+    devices = sorted({trial.result.device for trial in run.finished if trial.result})
+    note = (
+        "★ marks the best accuracy and, for each cost, those on its front. Latency, throughput and "
+        f"memory were measured on: {', '.join(devices)}. A dash: not measured."
+    )
+    price = price_per_hour(run)
+    if price is not None:
+        note += f" Price: training time at {fixed(price, 2)} {one_line(currency(run))} an hour."
+    if run.many_seeds:
+        note += " Every figure is a mean over an architecture's seeds."
+    return note
