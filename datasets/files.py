@@ -38,7 +38,11 @@ def fsync_directory(directory: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically; an equal file is left untouched, its time stamp too."""
-    data = text.encode("utf-8")
+    write_data(path, text.encode("utf-8"))
+
+
+def write_data(path: Path, data: bytes) -> None:
+    """Write bytes atomically; an equal file is left untouched, its time stamp too."""
     if path.is_file() and path.read_bytes() == data:
         return
     write_atomically(path, lambda temporary: _write_bytes(temporary, data))

@@ -102,6 +102,10 @@ def run_all_command(
     ] = None,
     only: Annotated[str | None, typer.Option(help="Architecture ids, comma-separated.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, comma-separated; default: 0.")] = None,
+    probes: Annotated[
+        str | None,
+        typer.Option(help="Folder of pictures front, occluded, right, left; default: drawn."),
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="KEY=VALUE, like recipe.epochs=10.")
     ] = None,
@@ -120,6 +124,7 @@ def run_all_command(
         shards=data,
         only=_list(only),
         seeds=_seeds(seeds),
+        probes=probes,
         settings=settings,
     )
     request = RunRequest(resolved, run_dir or Path("runs") / resolved.preset, address, dry_run)

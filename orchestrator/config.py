@@ -19,6 +19,8 @@ from pydantic import (
 from datasets.cache import CacheMode
 from datasets.errors import ConfigError
 from datasets.folder import absolute
+from datasets.labels import EXPRESSIONS
+from datasets.probe_images import HAPPINESS, probe_label
 from trainers.architectures import ARCHITECTURES, architecture
 from trainers.recipe import RECIPES, Recipe
 from trainers.resilience import Resilience
@@ -119,6 +121,13 @@ class RunConfig(_Section):
     seeds: tuple[int, ...] = (0,)
     """Each architecture is trained once per seed."""
 
+    probes: str | None = None
+    """A folder with pictures `front`, `occluded`, `right` and `left` of a face: each trained model
+    is shown them. Null: a drawn face."""
+
+    probes_label: str | None = EXPRESSIONS[HAPPINESS]
+    """The expression in these pictures, null if unknown. A drawn face is happy, as the paper's."""
+
     data: DataSection = DataSection()
     recipe: Recipe = Recipe()
     resources: ResourceSection = ResourceSection()
@@ -134,6 +143,17 @@ class RunConfig(_Section):
                 f"{self.recipe.image_size}; leave data.drawn.size out or raise it"
             )
         return self
+
+    @field_validator("probes")
+    @classmethod
+    def _absolute_probes(cls, folder: str | None) -> str | None:
+        return None if folder is None else str(Path(folder).expanduser().absolute())
+
+    @field_validator("probes_label", mode="before")
+    @classmethod
+    def _named_expression(cls, label: Any) -> str | None:
+        code = probe_label(label)
+        return None if code is None else EXPRESSIONS[code]
 
     @field_validator("architectures")
     @classmethod
@@ -170,6 +190,7 @@ def load_config(
     shards: str | None = None,
     only: list[str] | None = None,
     seeds: list[int] | None = None,
+    probes: str | None = None,
     settings: list[str] | None = None,
 ) -> RunConfig:
     """Resolve preset, then file, then flags, then `key=value` settings, each over the one before.
@@ -184,6 +205,8 @@ def load_config(
         stated["architectures"] = only
     if seeds is not None:
         stated["seeds"] = seeds
+    if probes is not None:
+        stated["probes"] = probes
     for setting in settings or []:
         _put(stated, *_split_setting(setting))
     name = preset or stated.get("preset") or _default_preset(stated)

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from datasets.errors import ConfigError
+from orchestrator.config import parse_config
+
 # What may change between two starts of one run: it moves no bit of a result.
 _FREE_KEYS = (
     "data.shards",  # the fingerprint is compared instead: a data set may move
@@ -15,13 +18,23 @@ _FREE_KEYS = (
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What differs between two resolved configurations, as `key: BEFORE before, NOW now`."""
-    old, new = _flatten(before), _flatten(now)
+    """What differs between two resolved configurations, as `key: BEFORE before, NOW now`.
+
+    A key that `before` lacks is newer than its run, which then had the key's default.
+    """
+    old, new = _flatten(_completed(before)), _flatten(now)
     return [
         f"{key}: {old.get(key)!r} there, {new.get(key)!r} asked for"
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key) and not key.startswith(_FREE_KEYS)
     ]
+
+
+def _completed(stored: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return parse_config(stored).model_dump(mode="json")
+    except ConfigError:  # of a version with other keys: compared as it stands
+        return stored
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -14,9 +14,12 @@ from rich.console import Console
 
 from datasets.cache import stage
 from datasets.errors import ConfigError
+from datasets.files import write_data
 from datasets.folder import Folder, absolute, as_folder
+from datasets.images import read_image_file
 from datasets.manifest import MANIFEST_NAME, Manifest, read_manifest, verify_shards
 from datasets.prepare import synth
+from datasets.probe_images import pose_of, probe_files, probe_label, read_probes
 from datasets.sources.drawn import DRAWN_SOURCE
 from orchestrator.config import RunConfig
 from orchestrator.progress_bar import bar
@@ -155,6 +158,38 @@ def check_weights(config: RunConfig, trials: list[str]) -> None:
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         raise ConfigError(lines[-1] if lines else "checking the weights failed")
+
+
+def check_probes(config: RunConfig) -> None:
+    """Decode the user's pictures for the probes, to see that they are there and whole."""
+    if config.probes is not None:
+        label = probe_label(config.probes_label)
+        read_probes(Path(config.probes), config.recipe.image_size, label)
+
+
+def keep_probes(config: RunConfig, store: RunStore) -> None:
+    """Copy the user's pictures for the probes into the run directory, where every node finds them.
+
+    Pictures that are missing or can't be read, and others than the run has used so far, raise
+    `ConfigError`.
+    """
+    if config.probes is None:
+        return
+    check_probes(config)
+    source = Path(config.probes)
+    wanted = {path.name: read_image_file(path) for path in probe_files(source).values()}
+    kept = store.probes_dir
+    there = [path for path in kept.glob("*") if pose_of(path.name)]
+    others = [path for path in there if path.read_bytes() != wanted.get(path.name)]
+    if others and store.read() is not None:
+        raise ConfigError(
+            f"{store.root} holds a run with other probes: {others[0].name} is not as in {source}. "
+            "Name another --run-dir, or give the same pictures"
+        )
+    for path in others:  # of a request that never became a run
+        path.unlink()
+    for name, data in wanted.items():
+        write_data(kept / name, data)
 
 
 def stage_here(config: RunConfig, shards: str, console: Console) -> None:

@@ -11,16 +11,19 @@ from datasets.errors import ConfigError
 from datasets.folder import Folder
 from datasets.manifest import Manifest
 from datasets.parallel import num_cores
+from datasets.probe_images import probe_label
 from orchestrator.config import RunConfig
 from orchestrator.config_differences import differences
 from orchestrator.hardware import local_gpus
 from orchestrator.plan import Node, Plan, Resources, make_plan
 from orchestrator.preflight import (
     check_fingerprint,
+    check_probes,
     check_shards,
     check_weights,
     check_writable,
     data_place,
+    keep_probes,
     open_data,
     planned_rows,
     run_lock,
@@ -65,6 +68,7 @@ def run_all(request: RunRequest, console: Console) -> int:
     check_image_size(config.architectures, config.recipe.image_size)
     _refuse_other_config(store, config)
     if request.dry_run:
+        check_probes(config)
         print_plan(_plan(request, store), config, console)
         return 0
     if request.address is None:
@@ -76,6 +80,7 @@ def run_all(request: RunRequest, console: Console) -> int:
         check_fingerprint(store, document)
         todo = [name for name in document.trials if _is_to_do(store, name, request.until_epoch)]
         if todo:
+            keep_probes(config, store)
             check_weights(config, todo)
             check_shards(shards, manifest, console)
             _train(request, store, document, todo, console)
@@ -186,6 +191,8 @@ def _specs(request: RunRequest, store: RunStore, names: list[str], gpus: float) 
             gpus=gpus,
             resilience=config.resilience,
             session=session,
+            probes=store.probes_dir.absolute() if config.probes else None,
+            probes_label=probe_label(config.probes_label),
             until_epoch=request.until_epoch,
         )
         for record in records

@@ -108,6 +108,11 @@ class RunStore:
         return self.root / "report"
 
     @property
+    def probes_dir(self) -> Path:
+        """Copies of the user's pictures for the probes, where every node finds them."""
+        return self.root / "probes"
+
+    @property
     def provenance_file(self) -> Path:
         """Versions, hardware, commit."""
         return self.root / PROVENANCE_FILE

@@ -45,10 +45,18 @@ def _weights(folder: Path) -> list[np.ndarray]:
     return keras.models.load_model(folder / "trial" / "model.keras").get_weights()
 
 
+def _probes(folder: Path) -> dict[str, bytes]:
+    """The files of a trial's probes, but for what a killed writer left behind."""
+    files = {path.name: path.read_bytes() for path in (folder / "trial" / "probes").glob("[!.]*")}
+    assert len(files) == 9
+    return files
+
+
 def assert_same_outcome(one: Path, other: Path) -> None:
-    """Weights, optimizer, metric accumulators, history and predictions are equal to the bit."""
+    """Weights, optimizer, metrics, history, predictions and probes are equal to the bit."""
     for name in ("history.csv", "predictions.parquet"):
         assert (one / "trial" / name).read_bytes() == (other / "trial" / name).read_bytes(), name
+    assert _probes(one) == _probes(other)
     for left, right in zip(_weights(one), _weights(other), strict=True):
         assert left.tobytes() == right.tobytes()
     for name in ("accuracy", "loss", "macro_f1", "best_epoch"):

@@ -244,7 +244,7 @@ def test_the_list_of_commands_and_options_changes_on_purpose_only():
         "run-all": sorted(
             [
                 *("--config", "--preset", "--data", "--run-dir", "--only", "--seeds"),
-                *("--set", "--address", "--dry-run"),
+                *("--probes", "--set", "--address", "--dry-run"),
             ]
         ),
         "report": ["run"],
@@ -314,3 +314,57 @@ def test_where_a_result_can_not_be_written_is_told_before_the_work(refused, tmp_
         path = tmp_path / "file" / "x.png"
         message = refused("data", words[0], tmp_path / "none", words[1], path)
         assert f"{words[1]} {path} can't be written" in message
+
+
+def write_probes(folder: Path, *poses: str) -> Path:
+    folder.mkdir()
+    for number, pose in enumerate(poses):
+        Image.new("RGB", (40, 40), (40 * number, 90, 0)).save(folder / f"{pose}.png")
+    return folder
+
+
+POSES = ("front", "occluded", "right", "left")
+
+
+def test_probes_that_can_not_be_used_are_told_before_anything_starts(
+    refused, shards: Path, tmp_path: Path
+):
+    words = ("run-all", "--preset", "demo", "--data", shards, "--run-dir", tmp_path / "run")
+    assert f"probes {tmp_path / 'none'}" in refused(*words, "--probes", tmp_path / "none")
+    folder = write_probes(tmp_path / "mine", *POSES[:3])
+    assert "no picture left (like left.jpg)" in refused(*words, "--probes", folder)
+    assert "no picture left" in refused(*words, "--probes", folder, "--dry-run")
+    (folder / "left.jpg").write_bytes(b"\xff\xd8 no more")
+    assert f"probe {folder / 'left.jpg'}" in refused(*words, "--probes", folder)
+    assert "probes_label is 'bored'; valid: Neutral" in refused(
+        *words, "--set", "probes_label=bored"
+    )
+    assert not (tmp_path / "run" / "run.yaml").exists()
+
+
+def test_the_users_probes_are_kept_with_the_run_and_may_not_change_in_it(
+    refused, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = write_probes(tmp_path / "mine", *POSES)
+    (folder / "notes.txt").write_text("mine")
+    words = ["run-all", "--preset", "demo", "--data", str(shards), "--probes", str(folder)]
+    words += ["--run-dir", str(tmp_path / "run"), "--set", "probes_label=fear"]
+    (tmp_path / "run" / "probes").mkdir(parents=True)
+    (tmp_path / "run" / "probes" / "front.gif").write_bytes(b"of a request that was no run")
+    specs = []
+
+    def keep(request, store, document, names, _: object) -> None:
+        store.write(document)
+        specs.extend(run._specs(request, store, names, 0))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "_train", keep)
+        CliRunner().invoke(app, words)
+        CliRunner().invoke(app, words)  # the same again
+    kept = tmp_path / "run" / "probes"
+    assert sorted(path.name for path in kept.iterdir()) == sorted(f"{one}.png" for one in POSES)
+    assert len(specs) == 2 * len(ARCHITECTURES)
+    assert {(spec.probes, spec.probes_label) for spec in specs} == {(kept, 4)}
+    Image.new("RGB", (40, 40)).save(folder / "left.png")
+    assert "other probes: left.png is not as in" in refused(*words)
+    assert "probes_label: 'Fear' there, 'Happiness' asked for" in refused(*words[:-2])

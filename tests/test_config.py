@@ -6,6 +6,7 @@ from datasets.errors import ConfigError
 from orchestrator.config import load_config
 from orchestrator.config_differences import differences
 from trainers.architectures import ARCHITECTURES
+from trainers.recipe import RECIPES, config_hash
 
 
 def test_presets_are_the_papers_and_the_demos():
@@ -86,3 +87,18 @@ def test_differences_print_both_sides_and_pass_over_what_changes_no_result():
     epochs = before["recipe"]["epochs"]
     assert differences(before, now) == [f"recipe.epochs: {epochs} there, 5 asked for"]
     assert differences(before, before) == []
+
+
+def test_a_run_of_before_a_key_existed_had_its_default():
+    now = load_config(preset="demo").model_dump(mode="json")
+    before = {key: value for key, value in now.items() if key not in ("probes", "probes_label")}
+    assert differences(before, now) == []
+    other = load_config(preset="demo", probes="faces").model_dump(mode="json")
+    assert differences(before, other) == [
+        f"probes: None there, {str(Path('faces').absolute())!r} asked for"
+    ]
+
+
+def test_the_hash_of_a_trials_configuration_stays_what_checkpoints_hold():
+    assert config_hash("mobilenetv2", 0, RECIPES["paper"]) == "5e502a72331c6d0b"
+    assert config_hash("mobilenetv2", 0, RECIPES["demo"]) == "dc16b2695b5fed89"

@@ -15,7 +15,7 @@ from trainers.interruption import Cause
 pytestmark = pytest.mark.slow
 
 ALL_STEPS = range(1, EPOCHS * STEPS_PER_EPOCH + 1)
-RESULT_FILES = ("history.csv", "predictions.parquet", "model.keras", "result.json")
+RESULT_FILES = ("history.csv", "predictions.parquet", "model.keras", "probes.json", "result.json")
 MOMENTS = (
     *(f"kill-step:{step}" for step in ALL_STEPS),
     *(f"stop-step:{step}" for step in ALL_STEPS),

@@ -5,7 +5,7 @@
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -141,27 +141,72 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, tf.errors.ResourceExhaustedError)
 
 
-def device_name() -> str:
-    """The GPU's name, or the processor's where there is none."""
+def for_one_image(model: "keras.Model") -> Callable[[Any], Any]:
+    """The model as a function of one image `[1, height, width, 3]`, traced at its first call.
+
+    It computes in inference mode and changes nothing in the model.
+    """
     import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        details = tf.config.experimental.get_device_details(gpus[0])
-        return str(details.get("device_name", "GPU"))
+    images = model.inputs[0]
+    return tf.function(  # type: ignore[no-any-return]
+        lambda batch: model(batch, training=False),
+        input_signature=[tf.TensorSpec((1, *images.shape[1:]), images.dtype)],
+        jit_compile=False,  # as in training
+    )
+
+
+def gpu_peak_memory_bytes() -> int | None:
+    """The most that TensorFlow's tensors held on the first GPU so far; None where there is none."""
+    import tensorflow as tf
+
+    if not tf.config.list_logical_devices("GPU"):
+        return None
+    try:
+        return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+    except (ValueError, KeyError, tf.errors.OpError):  # an allocator that keeps no account
+        return None
+
+
+def device_name() -> str:
+    """The GPU's name, or the processor's where there is none; a general word where unknown."""
+    import tensorflow as tf
+
+    named = named_device()
+    if named is not None:
+        return named
+    if tf.config.list_physical_devices("GPU"):
+        return "GPU"
     return processor_name()
 
 
 def processor_name() -> str:
-    """The processor's model name, as `/proc/cpuinfo` gives it, else the machine type."""
+    """The processor's model name, else the machine type."""
+    return _processor_model() or platform.processor() or platform.machine()
+
+
+def named_device() -> str | None:
+    """The model of the GPU, or of the processor where there is no GPU; None where unknown."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return _processor_model()
+    name = tf.config.experimental.get_device_details(gpus[0]).get("device_name")
+    return str(name) if name else None
+
+
+def _processor_model() -> str | None:
+    """What `/proc/cpuinfo` calls the processor."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as stream:
             for line in stream:
                 if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
+                    name = line.partition(":")[2].strip()
+                    return None if name.casefold() in ("", "unknown") else name
     except OSError:
         pass
-    return platform.processor() or platform.machine()
+    return None
 
 
 def versions() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Evaluation on the whole validation split: probabilities per image, scikit-learn's metrics."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,15 @@ IntArray = np.ndarray[Any, np.dtype[np.int8]]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One model on one split. `probabilities` is float32 `[images, 8]`, in data set order."""
+    """One model on one split. `probabilities` is float32 `[images, 8]`, in data set order.
+
+    `images_per_s` is the model's own rate, without the first batch, which may trace its graph; None
+    where there was no other.
+    """
 
     labels: IntArray
     probabilities: FloatArray
+    images_per_s: float | None = None
 
     @property
     def predicted(self) -> IntArray:
@@ -67,16 +73,20 @@ def evaluate(
 
     The last batch is filled up to full size and cut again: one shape, one trace.
     """
-    rows, labels = [], []
+    rows, labels, seconds = [], [], []
     for place in range(len(batches)):
         images, batch_labels = batches[place]
         missing = batches.batch_size - len(images)
         if missing:
             images = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
+        begin = time.perf_counter()
         rows.append(np.asarray(model.predict_on_batch(images))[: len(batch_labels)])
+        seconds.append(time.perf_counter() - begin)
         labels.append(batch_labels)
         on_batch()
-    return Evaluation(np.concatenate(labels), np.concatenate(rows).astype(np.float32))
+    rated = sum(seconds[1:])
+    rate = batches.batch_size * len(seconds[1:]) / rated if rated else None
+    return Evaluation(np.concatenate(labels), np.concatenate(rows).astype(np.float32), rate)
 
 
 def write_predictions(path: Path, image_ids: Sequence[str], evaluation: Evaluation) -> None:

@@ -10,7 +10,9 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from datasets.drawn_parameters import Pose
 from datasets.errors import DataError
+from datasets.labels import NUM_CLASSES
 
 RESULT_FILE = "result.json"
 FAILURE_FILE = "failure.json"
@@ -19,6 +21,8 @@ HISTORY_FILE = "history.csv"
 PREDICTIONS_FILE = "predictions.parquet"
 MODEL_FILE = "model.keras"
 LOG_FILE = "log.txt"
+PROBES_DIR = "probes"
+PROBES_FILE = "probes.json"
 
 HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -46,6 +50,7 @@ class TrialResult(_Record):
     """`result.json`: the figures of a finished trial.
 
     Metrics are of the final epoch's model on the whole validation split; rates are fractions of 1.
+    What could not be measured is null, never 0; older files lack the fields with a default.
     `macro_*` are unweighted means over the eight expressions (scikit-learn, `zero_division=0`).
     """
 
@@ -91,6 +96,32 @@ class TrialResult(_Record):
         description="from the last step before each restart to the first that was new again; the "
         "time between two commands of the user is left out",
     )
+    gflops: float | None = Field(
+        default=None,
+        description="1e9 operations of one image's forward pass at `image_size`, a multiply-add "
+        "counted as two; convolutions and dense layers",
+    )
+    latency_ms: float | None = Field(
+        default=None,
+        description="median of single images, from pixels in memory to probabilities in memory",
+    )
+    latency_ms_p90: float | None = Field(
+        default=None, description="which nine of ten single images keep"
+    )
+    throughput_images_per_s: float | None = Field(
+        default=None,
+        description="of the model alone in the last evaluation, in batches of "
+        "`recipe.evaluation_batch_size`, without its first; null where there was only one",
+    )
+    peak_memory_mb: float | None = Field(
+        default=None, description="largest resident size of the last attempt's process, MiB"
+    )
+    gpu_peak_memory_mb: float | None = Field(
+        default=None, description="most that its tensors held on the GPU, MiB; null without a GPU"
+    )
+    device_name: str | None = Field(
+        default=None, description="model of the GPU, else of the processor; null where unknown"
+    )
     data_fingerprint: str
     config_hash: str
     device: str
@@ -99,6 +130,43 @@ class TrialResult(_Record):
     notes: list[str] = Field(
         default_factory=list, description="what a reader must know; may be empty"
     )
+
+
+class ProbeOutcome(_Record):
+    """One picture of a face, what the model takes it for, and where its feature maps are."""
+
+    pose: Pose
+    source: str = Field(description="name of the user's file, or what was drawn")
+    image_file: str = Field(description="PNG of what the model saw, beside this record")
+    maps_file: str = Field(description="PNG of the feature maps, beside this record")
+    label: int | None = Field(description="true expression, code 0 to 7; null if unknown")
+    predicted: int = Field(description="code 0 to 7")
+    probabilities: list[float] = Field(min_length=NUM_CLASSES, max_length=NUM_CLASSES)
+
+
+class TrialProbes(_Record):
+    """`probes/probes.json`: a trained model shown one face in four poses, as the paper did.
+
+    A picture of maps holds the channels of the first convolution's output row by row, `grid_rows`
+    by `grid_columns` of them, with `gap` pixels between; each channel from black (its least value)
+    to white (its greatest), a constant one black. They are shown at `shown_height` by
+    `shown_width`, which is smaller than `map_height` by `map_width` where those are large.
+    """
+
+    schema_version: Literal[1] = 1
+    trial: str
+    source: Literal["drawn", "files"]
+    image_size: int = Field(description="side of the pictures, pixels")
+    layer: str = Field(description="name of the first convolution")
+    channels: int
+    map_height: int
+    map_width: int
+    shown_height: int
+    shown_width: int
+    grid_rows: int
+    grid_columns: int
+    gap: int
+    poses: list[ProbeOutcome] = Field(description="front, occluded, right, left")
 
 
 class TrialFailure(_Record):

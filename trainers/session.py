@@ -16,6 +16,7 @@ from trainers.checkpoint import Checkpoint, Clock, HistoryRow, Identity, Machine
 from trainers.checkpoint_writer import persist
 from trainers.context import TrialContext, interruption
 from trainers.evaluation import Evaluation, evaluate
+from trainers.examination import Examination, examine
 from trainers.interruption import Cause, TrialInterrupted
 from trainers.progress import ProgressWriter
 from trainers.result import TrialResult
@@ -206,20 +207,26 @@ class Session:
         self.cursor.clock = replace(clock, checkpoint_s=seconds)
 
     def write(self, evaluation: Evaluation) -> TrialResult:
-        """Write the trial's files, `result.json` last; storage that fails is tried again."""
+        """Examine the model, then write the trial's files, `result.json` last.
+
+        Storage that fails is tried again.
+        """
+        examination = examine(
+            self.model, self.spec, evaluation.images_per_s, on_progress=self.watchdog.beat
+        )
         self.progress.phase("saving")
         written: list[TrialResult] = []
 
         def write() -> None:
             self.watchdog.beat()
-            written[:] = [self._write_once(evaluation)]
+            written[:] = [self._write_once(evaluation, examination)]
 
         self.books.finish()
         persist(write, f"writing the result of {self.spec.name}", self._patience_s)
         self.log.close()
         return written[0]
 
-    def _write_once(self, evaluation: Evaluation) -> TrialResult:
+    def _write_once(self, evaluation: Evaluation, examination: Examination) -> TrialResult:
         return write_result(
             self.spec,
             model=self.model,
@@ -232,6 +239,7 @@ class Session:
             machine=self.machine,
             account=self.books.account(),
             data_fingerprint=self.identity.data_fingerprint,
+            examination=examination,
             notes=self.notes,
         )
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from datasets.cache import CacheMode
+from datasets.probe_images import HAPPINESS
 from trainers.recipe import Recipe, config_hash
 from trainers.resilience import Resilience
 
@@ -26,6 +27,10 @@ class TrialSpec:
     resilience: Resilience = field(default_factory=Resilience)
     session: str = ""
     """The driver's run, so that the books can tell a lost driver from a lost worker."""
+    probes: Path | None = None
+    """A folder of the user's pictures for the probes (see `datasets.probe_images`); None: drawn."""
+    probes_label: int | None = HAPPINESS
+    """Their true expression, a code; None: unknown."""
     until_epoch: int | None = None
     """Stop with a checkpoint after so many epochs, to go on later; None: train them all."""
 

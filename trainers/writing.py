@@ -11,6 +11,7 @@ from datasets.files import write_atomically, write_text
 from trainers.books import Account
 from trainers.checkpoint import Clock, HistoryRow, Machine
 from trainers.evaluation import Evaluation, write_predictions
+from trainers.examination import Examination
 from trainers.model import save_for_inference
 from trainers.result import (
     FAILURE_FILE,
@@ -44,9 +45,10 @@ def write_result(
     machine: Machine,
     account: Account,
     data_fingerprint: str,
+    examination: Examination,
     notes: Sequence[str],
 ) -> TrialResult:
-    """Write history, predictions and model, then the result."""
+    """Write history, predictions, model and probes, then the result."""
     precision, recall, f1 = evaluation.macro()
     best = max(history, key=lambda row: (row.val_accuracy, -row.epoch))
     parameters = int(model.count_params())
@@ -77,17 +79,20 @@ def write_result(
         restarts_by_cause=account.restarts_by_cause,
         steps_repeated=account.steps_repeated,
         seconds_lost=account.seconds_lost,
+        **asdict(examination.costs),
         data_fingerprint=data_fingerprint,
         config_hash=spec.config_hash,
         device=machine.device,
         threads=machine.threads,
         versions=machine.versions,
-        notes=list(notes),
+        notes=[*notes, *examination.notes],
     )
     directory = spec.trial_dir
     write_history(directory, history)
     write_predictions(directory / PREDICTIONS_FILE, image_ids, evaluation)
     write_atomically(directory / MODEL_FILE, lambda path: save_for_inference(model, path))
+    if examination.probes is not None:
+        examination.probes.write(directory)
     write_text(directory / RESULT_FILE, result.model_dump_json(indent=2) + "\n")
     (directory / PROGRESS_FILE).unlink(missing_ok=True)
     return result

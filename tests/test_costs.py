@@ -1,0 +1,181 @@
+"""What a model costs: operations against published figures, times and memory measured or None."""
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from trainers import backend
+from trainers.architectures import ARCHITECTURES, architecture
+from trainers.costs import count_costs, peak_memory_bytes, time_latency
+from trainers.evaluation import evaluate
+from trainers.recipe import RECIPES
+
+keras = pytest.importorskip("keras")
+
+from trainers.model import build_model, count_macs  # noqa: E402
+
+SMALL = RECIPES["demo"].model_copy(update={"image_size": 32})
+
+# Multiply-adds of one forward pass with the 1000-class head, in units of 1e9, and the image's side.
+PUBLISHED = {
+    # He et al. 2016, "Deep Residual Learning for Image Recognition", table 1.
+    "resnet50": (3.8, 224),
+    "resnet101": (7.6, 224),
+    "resnet152": (11.3, 224),
+    # torchvision's documentation of its pretrained models (GFLOPS, which are multiply-adds).
+    "densenet121": (2.834, 224),
+    "densenet169": (3.36, 224),
+    "densenet201": (4.291, 224),
+    "inceptionv3": (5.713, 299),
+    # Howard et al. 2017, "MobileNets", table 8.
+    "mobilenet": (0.569, 224),
+    # Sandler et al. 2018, "MobileNetV2", table 4.
+    "mobilenetv2": (0.300, 224),
+    # Zoph et al. 2018, "Learning Transferable Architectures", table 3 (NASNet-A, 4 @ 1056).
+    "nasnetmobile": (0.564, 224),
+    # The timm library's table of inference benchmarks.
+    "xception": (8.4, 299),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_multiply_adds_are_the_published_ones(name: str):
+    published, size = PUBLISHED[name]
+    row = architecture(name)
+    builder = getattr(getattr(keras.applications, row.module), row.builder)
+    with keras.StatelessScope():  # shapes alone: no memory, no initialisation
+        model = builder(include_top=False, weights=None, input_shape=(size, size, 3), pooling="avg")
+        macs = count_macs(model) + model.output.shape[-1] * 1000
+    assert macs / 1e9 == pytest.approx(published, rel=0.016)
+
+
+def test_every_kind_of_layer_counts_one_multiply_add_a_weight_and_place():
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.Conv2D(4, 3, padding="same"),  # 64 places, 3 * 3 * 3 * 4 weights
+            layers.DepthwiseConv2D(3, strides=2, padding="same"),  # 16 places, 3 * 3 * 4
+            layers.SeparableConv2D(5, 3, padding="same"),  # 16 places, 3 * 3 * 4 + 4 * 5
+            layers.BatchNormalization(),
+            layers.Flatten(),
+            layers.Dense(7),  # 80 * 7
+        ]
+    )
+    expected = 64 * 108 + 16 * 36 + 16 * (36 + 20) + 80 * 7
+    assert count_macs(model) == expected
+    assert count_costs(model, None, None).gflops == 2 * expected / 1e9
+
+
+def test_operations_are_those_of_the_trained_model_at_its_own_size():
+    model = build_model(architecture("mobilenet"), SMALL, seed=0)
+    gflops = count_costs(model, None, None).gflops
+    # The image's area scales the convolutions; the head is left out of the table.
+    table = 2 * ARCHITECTURES["mobilenet"].gmacs_224 * (32 / 224) ** 2
+    assert gflops == pytest.approx(table, rel=0.01)
+
+
+def test_what_is_not_measured_is_none(monkeypatch: pytest.MonkeyPatch):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    monkeypatch.setattr(backend, "named_device", lambda: None)
+    monkeypatch.setattr(backend, "gpu_peak_memory_bytes", lambda: None)
+    monkeypatch.setattr("trainers.costs.peak_memory_bytes", lambda: None)
+    costs = count_costs(model, None, None)
+    assert (costs.latency_ms, costs.latency_ms_p90, costs.throughput_images_per_s) == (None,) * 3
+    assert (costs.peak_memory_mb, costs.gpu_peak_memory_mb, costs.device_name) == (None,) * 3
+
+
+class Clock:
+    """Stands still but for what each run takes."""
+
+    def __init__(self, *seconds: float) -> None:
+        self.now, self.runs, self._seconds = 0.0, 0, seconds
+
+    def __call__(self) -> float:
+        return self.now
+
+    def run(self) -> None:
+        self.now += self._seconds[self.runs % len(self._seconds)]
+        self.runs += 1
+
+
+def test_latency_is_the_median_of_twenty_runs_and_what_nine_of_ten_keep():
+    clock = Clock(*(0.001 * number for number in range(1, 21)))
+    latency = time_latency(clock.run, clock)
+    assert clock.runs == 20
+    assert latency.median_ms == pytest.approx(10.5)
+    assert latency.p90_ms == pytest.approx(np.percentile(range(1, 21), 90))
+
+
+@pytest.mark.parametrize(("seconds", "runs"), [(0.3, 7), (5.0, 5)])
+def test_a_slow_model_is_timed_less_often(seconds: float, runs: int):
+    clock = Clock(seconds)
+    assert time_latency(clock.run, clock).median_ms == pytest.approx(seconds * 1e3)
+    assert clock.runs == runs
+
+
+class Batches:
+    """Blank images; `len` batches of 4, the last one of 2."""
+
+    batch_size = 4
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, place: int) -> tuple[np.ndarray, np.ndarray]:
+        size = 4 if place < self._count - 1 else 2
+        return np.zeros((size, 2, 2, 3), np.uint8), np.zeros(size, np.int8)
+
+
+@pytest.mark.parametrize(("batches", "rate"), [(1, None), (3, 8 / 0.5)])
+def test_throughput_leaves_out_the_first_batch(
+    batches: int, rate: float | None, monkeypatch: pytest.MonkeyPatch
+):
+    clock = Clock(100.0, 0.25, 0.25)
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        clock.run()
+        return np.full((len(images), 8), 0.125, np.float32)
+
+    monkeypatch.setattr("trainers.evaluation.time", SimpleNamespace(perf_counter=clock))
+    found = evaluate(SimpleNamespace(predict_on_batch=predict), Batches(batches))
+    assert found.images_per_s == rate
+    assert len(found.labels) == 4 * batches - 2
+
+
+def test_peak_memory_is_this_processes_own_and_grows_with_it():
+    script = (
+        "from trainers.costs import peak_memory_bytes as peak\n"
+        "before = peak()\n"
+        "block = bytearray(200 << 20)\n"
+        "del block\n"
+        "print(before, peak())\n"
+    )
+    big = b"x" * (400 << 20)  # what getrusage would pass on to a child
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    before, after = map(int, done.stdout.split())
+    assert 190 << 20 < after - before < 300 << 20
+    assert after < len(big) < peak_memory_bytes()
+
+
+def test_a_processor_without_a_name_is_unknown(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(backend, "_processor_model", lambda: None)
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda *_: [])
+    assert backend.named_device() is None
+    assert backend.device_name()  # a general word, for comparing
