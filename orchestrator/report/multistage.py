@@ -3,6 +3,8 @@
 Reads `multistage.json` and the two histories; see `orchestrator.multistage`, which writes them.
 """
 
+import math
+from collections.abc import Iterable
 from itertools import accumulate
 from pathlib import Path
 
@@ -11,12 +13,14 @@ from pydantic import BaseModel, ConfigDict
 
 from datasets.errors import ConfigError
 from datasets.files import write_text
+from orchestrator.report import paper
 from orchestrator.report.blocks import Card, Cell, Figure, Header, Page, Section, Table
 from orchestrator.report.collect import EpochRow, read_history
 from orchestrator.report.figures import new_figure
-from orchestrator.report.formats import percent, plural
+from orchestrator.report.formats import fixed, percent, plural
 from orchestrator.report.html import to_html
 from orchestrator.report.markdown import to_markdown
+from orchestrator.report.tables import number_cell
 from orchestrator.run_store import RunStore, trial_name
 from trainers.architectures import ARCHITECTURES
 from trainers.result import HISTORY_FILE, read_record
@@ -86,7 +90,7 @@ def multistage_section(root: Path) -> Section | None:
         "Training in one go and in stages (Figure 7 of the paper)",
         (_sentence(result), "The paper calls the two “very similar”."),
         figures=(_figure(result, histories, "accuracy"), _figure(result, histories, "loss")),
-        tables=(_table(histories),),
+        tables=(_table(histories), _bests_table(histories)),
     )
 
 
@@ -170,6 +174,41 @@ def _trace(
         },
         hovertemplate=f"{label}, {stage}<br>epoch %{{x}}: %{{y:.4f}}<extra></extra>",
     )
+
+
+def _bests_table(histories: dict[str, tuple[EpochRow, ...]]) -> Table:
+    """Highest accuracies and lowest losses, and those that the paper's text gives."""
+    headers = [Header("Training", numeric=False)]
+    for text in ("Highest {} accuracy, %", "Lowest {} loss, nats"):
+        for stage in ("training", "validation"):
+            headers += [Header(text.format(stage)), Header(text.format(stage), "paper")]
+    rows = []
+    for kind, epochs in histories.items():
+        theirs = paper.multistage()[kind]
+        pairs = (
+            (max(_finite(row.accuracy for row in epochs)), theirs.training_accuracy, percent),
+            (max(_finite(row.val_accuracy for row in epochs)), theirs.validation_accuracy, percent),
+            (min(_finite(row.loss for row in epochs)), theirs.training_loss, _loss),
+            (min(_finite(row.val_loss for row in epochs)), theirs.validation_loss, _loss),
+        )
+        cells = [number_cell(value, show(value)) for *both, show in pairs for value in both]
+        rows.append((Cell(_LABELS[kind].capitalize()), *cells))
+    return Table(
+        "multistage-bests-table",
+        "Highest accuracies and lowest losses, and the paper's",
+        tuple(headers),
+        tuple(rows),
+        note="The paper's are of MobileNetV2, 100 epochs on AffectNet, in stages of 45, 30 and 25.",
+    )
+
+
+def _finite(values: Iterable[float]) -> list[float]:
+    """The finite ones; NaN alone where there is none."""
+    return [value for value in values if math.isfinite(value)] or [math.nan]
+
+
+def _loss(value: float) -> str:
+    return fixed(value, 3)
 
 
 def _table(histories: dict[str, tuple[EpochRow, ...]]) -> Table:

@@ -29,7 +29,13 @@ from orchestrator.report.formats import (
     plural,
 )
 from orchestrator.report.interruptions import interruptions_section
-from orchestrator.report.tables import data_table, epochs_table, mapping_table, per_class_table
+from orchestrator.report.paper_tables import (
+    bests_table,
+    expression_tables,
+    printed_section,
+    sizes_section,
+)
+from orchestrator.report.tables import data_table, epochs_table, mapping_table
 from trainers.result import TrialState
 
 
@@ -41,7 +47,9 @@ def build_page(run: RunReport, more: Sequence[Section] = ()) -> Page:
         _expressions_section(run),
         _curves_section(run),
         *more,
+        sizes_section(run),
         interruptions_section(run),
+        printed_section(run),
         Section("data", "Data", (_data_sentence(run),), tables=(data_table(run),)),
         _how_section(run),
     )
@@ -227,18 +235,17 @@ def _accuracy_section(run: RunReport) -> Section:
 
 
 def _expressions_section(run: RunReport) -> Section | None:
-    tables = [per_class_table(run, "recall"), per_class_table(run, "precision")]
-    found = tuple(table for table in tables if table)
+    found = expression_tables(run)
     return Section("expressions", "Expressions", tables=found) if found else None
 
 
 def _curves_section(run: RunReport) -> Section | None:
     figures = [curves(run, "accuracy"), curves(run, "loss")]
-    table = epochs_table(run)
-    if table is None:
+    tables = tuple(table for table in (epochs_table(run), bests_table(run)) if table)
+    if not tables:
         return None
     found = tuple(figure for figure in figures if figure)
-    return Section("curves", "Training and validation curves", figures=found, tables=(table,))
+    return Section("curves", "Training and validation curves", figures=found, tables=tables)
 
 
 def _data_sentence(run: RunReport) -> str:

@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import Literal
 
 from datasets.labels import EXPRESSIONS
 from orchestrator.report import paper
@@ -13,7 +12,7 @@ from orchestrator.report.comparison import class_counts
 from orchestrator.report.formats import MISSING, fixed, integer, one_line, percent
 from orchestrator.report.statistics import ClassScores, Scores
 
-Rate = Literal["recall", "precision"]
+Rate = paper.Rate
 
 
 def number_cell(value: float | None, text: str) -> Cell:
