@@ -168,6 +168,7 @@ def test_the_same_run_gives_the_same_bytes_and_an_equal_report_is_not_rewritten(
         "results.csv",
         "per_class.csv",
         "results.json",
+        "tables.tex",
     }
     write_report(mixed.root)
     assert state(mixed) == before

@@ -120,5 +120,7 @@ class Page:
     cards: tuple[Card, ...]
     notices: tuple[Notice, ...]
     sections: tuple[Section, ...]
-    files: tuple[str, ...] = ("results.csv", "per_class.csv", "results.json", "report.md")
+    files: tuple[str, ...] = (
+        *("results.csv", "per_class.csv", "results.json", "report.md", "tables.tex"),
+    )
     """The same as data: paths from the report's directory."""

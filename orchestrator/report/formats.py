@@ -1,6 +1,7 @@
 """Figures as text. A missing or undefined figure prints as an en dash, never as 0."""
 
 import math
+import unicodedata
 from decimal import ROUND_HALF_UP, Decimal
 
 EN_DASH = "\u2013"
@@ -53,8 +54,19 @@ def duration(seconds: float | None) -> str:
 
 
 def one_line(text: str) -> str:
-    """Any text as one line: runs of white space become one blank."""
-    return " ".join(text.split())
+    """Any text as one line that shows nothing but its characters.
+
+    Runs of white space become one blank. Control characters (a terminal obeys them), marks that
+    turn the direction of writing and lone surrogates (no file can hold them) become U+FFFD.
+    """
+    return "".join(map(_visible, " ".join(text.split())))
+
+
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def _visible(one: str) -> str:
+    return "\ufffd" if one in _BIDI or unicodedata.category(one) in {"Cc", "Cs"} else one
 
 
 def plural(count: int, noun: str) -> str:

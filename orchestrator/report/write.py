@@ -6,6 +6,7 @@ from datasets.errors import DataError
 from datasets.files import write_text
 from orchestrator.report.collect import collect
 from orchestrator.report.html import to_html
+from orchestrator.report.latex import to_latex
 from orchestrator.report.markdown import to_markdown
 from orchestrator.report.multistage import MULTISTAGE_DIR, multistage_section
 from orchestrator.report.page import build_page
@@ -30,6 +31,7 @@ def write_report(run_dir: Path) -> Path:
         "per_class.csv": to_csv(ClassRow, results.per_class),
         "results.json": results.model_dump_json(indent=2) + "\n",
         "report.md": to_markdown(page),
+        "tables.tex": to_latex(page),
         # Last: who finds it finds the files that it links to.
         INDEX_FILE: to_html(page),
     }
