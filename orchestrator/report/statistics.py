@@ -7,6 +7,7 @@ mean of the other.
 """
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +35,10 @@ class Interval:
 
 @dataclass(frozen=True)
 class ClassScores:
-    """One expression of one trial. `support` images have it, `predicted` images were given it."""
+    """One expression of one trial. `support` images have it, `predicted` images were given it.
+
+    `recall_interval` is Wilson's, 95 %.
+    """
 
     expression: str
     support: int
@@ -43,11 +47,17 @@ class ClassScores:
     precision: float
     recall: float
     f1: float
+    recall_interval: Interval
 
 
 @dataclass(frozen=True)
 class Scores:
-    """One trial on the whole validation split. Macro: unweighted over the eight expressions."""
+    """One trial on the whole validation split.
+
+    Macro: unweighted over the eight expressions; weighted: by the images that have each.
+    `balanced_accuracy` is the mean recall of the expressions that occur. `kappa` (Cohen's) is NaN
+    where labels and predictions are all one expression. `confusion[label][predicted]` are images.
+    """
 
     correct: int
     total: int
@@ -56,6 +66,12 @@ class Scores:
     macro_precision: float
     macro_recall: float
     macro_f1: float
+    weighted_precision: float
+    weighted_recall: float
+    weighted_f1: float
+    balanced_accuracy: float
+    kappa: float
+    confusion: tuple[tuple[int, ...], ...]
     classes: tuple[ClassScores, ...]
 
 
@@ -71,25 +87,59 @@ def wilson_interval(correct: int, total: int) -> Interval:
 
 def score(labels: np.ndarray, predicted: np.ndarray) -> Scores:
     """Score predictions. Both arrays: int [N], codes 0 to 7, N at least 1."""
-    from sklearn.metrics import precision_recall_fscore_support
-
     if labels.shape != predicted.shape or labels.ndim != 1 or labels.size == 0:
         raise ValueError(f"labels {labels.shape} and predictions {predicted.shape} don't pair up")
-    codes = list(range(len(EXPRESSIONS)))
-    macro_precision, macro_recall, macro_f1, _ = precision_recall_fscore_support(
-        labels, predicted, labels=codes, average="macro", zero_division=0
-    )
+    macro_precision, macro_recall, macro_f1 = _averages(labels, predicted, "macro")
+    weighted_precision, weighted_recall, weighted_f1 = _averages(labels, predicted, "weighted")
+    balanced_accuracy, kappa = _agreement(labels, predicted)
     correct, total = int(np.sum(labels == predicted)), int(labels.size)
     return Scores(
         correct=correct,
         total=total,
         accuracy=correct / total,
         interval=wilson_interval(correct, total),
-        macro_precision=float(macro_precision),
-        macro_recall=float(macro_recall),
-        macro_f1=float(macro_f1),
+        macro_precision=macro_precision,
+        macro_recall=macro_recall,
+        macro_f1=macro_f1,
+        weighted_precision=weighted_precision,
+        weighted_recall=weighted_recall,
+        weighted_f1=weighted_f1,
+        balanced_accuracy=balanced_accuracy,
+        kappa=kappa,
+        confusion=_confusion(labels, predicted),
         classes=_class_scores(labels, predicted),
     )
+
+
+_CODES = list(range(len(EXPRESSIONS)))
+
+
+def _averages(labels: np.ndarray, predicted: np.ndarray, kind: str) -> tuple[float, float, float]:
+    """Precision, recall and F1 (scikit-learn), `macro` or `weighted`."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        labels, predicted, labels=_CODES, average=kind, zero_division=0
+    )
+    return float(precision), float(recall), float(f1)
+
+
+def _agreement(labels: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
+    """Balanced accuracy and Cohen's kappa (scikit-learn)."""
+    from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score
+
+    with warnings.catch_warnings():
+        # Expressions that no image has, and a kappa that is not defined: told by the docstrings.
+        warnings.simplefilter("ignore")
+        balanced = float(balanced_accuracy_score(labels, predicted))
+        return balanced, float(cohen_kappa_score(labels, predicted, labels=_CODES))
+
+
+def _confusion(labels: np.ndarray, predicted: np.ndarray) -> tuple[tuple[int, ...], ...]:
+    from sklearn.metrics import confusion_matrix
+
+    counts = confusion_matrix(labels, predicted, labels=_CODES).tolist()
+    return tuple(tuple(row) for row in counts)
 
 
 def _class_scores(labels: np.ndarray, predicted: np.ndarray) -> tuple[ClassScores, ...]:
@@ -97,7 +147,7 @@ def _class_scores(labels: np.ndarray, predicted: np.ndarray) -> tuple[ClassScore
 
     count = len(EXPRESSIONS)
     precision, recall, f1, support = precision_recall_fscore_support(
-        labels, predicted, labels=list(range(count)), average=None, zero_division=np.nan
+        labels, predicted, labels=_CODES, average=None, zero_division=np.nan
     )
     given = np.bincount(predicted, minlength=count)
     correct = np.bincount(labels[labels == predicted], minlength=count)
@@ -112,6 +162,7 @@ def _class_scores(labels: np.ndarray, predicted: np.ndarray) -> tuple[ClassScore
             precision=float(precision[code]),
             recall=float(recall[code]),
             f1=float(f1[code]),
+            recall_interval=wilson_interval(int(correct[code]), int(support[code])),
         )
         for code in range(count)
     )
