@@ -1,9 +1,11 @@
 """Writes the report's files: same inputs, same bytes; an equal file is not touched."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from datasets.errors import DataError
-from datasets.files import write_text
+from datasets.files import write_data
+from orchestrator.report import pictures
 from orchestrator.report.collect import collect
 from orchestrator.report.html import to_html
 from orchestrator.report.latex import to_latex
@@ -25,8 +27,9 @@ def write_report(run_dir: Path) -> Path:
     run = collect(run_dir)
     multistage = multistage_section(run_dir / MULTISTAGE_DIR)
     page, results = build_page(run, [multistage] if multistage else []), run_results(run)
-    directory = RunStore(run_dir).report_dir
-    files = {
+    drawn = pictures.draw(run)
+    page = replace(page, files=(*page.files, *drawn))
+    texts = {
         "results.csv": to_csv(TrialRow, results.trials),
         "per_class.csv": to_csv(ClassRow, results.per_class),
         "results.json": results.model_dump_json(indent=2) + "\n",
@@ -35,12 +38,20 @@ def write_report(run_dir: Path) -> Path:
         # Last: who finds it finds the files that it links to.
         INDEX_FILE: to_html(page),
     }
+    directory = RunStore(run_dir).report_dir
+    _write(directory, drawn | {name: text.encode("utf-8") for name, text in texts.items()})
+    return directory / INDEX_FILE
+
+
+def _write(directory: Path, files: dict[str, bytes]) -> None:
+    """Write the files, and remove pictures of an earlier report that this one has not."""
     try:
-        for name, text in files.items():
-            write_text(directory / name, text)
+        for name, data in files.items():
+            write_data(directory / name, data)
+        for name in set(pictures.FILES) - set(files):
+            (directory / name).unlink(missing_ok=True)
     except OSError as error:
         raise DataError(
             f"the report can't be written to {directory} ({error}); "
             "make room or give write permission, then run `fer-orch report` on the run again"
         ) from error
-    return directory / INDEX_FILE
