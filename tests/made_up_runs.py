@@ -106,11 +106,17 @@ def write_run(root: Path, run: MadeUpRun | None = None) -> RunStore:
     return store
 
 
-def write_predictions(path: Path, labels: np.ndarray, predicted: np.ndarray) -> None:
-    """`predictions.parquet` with probabilities that agree with the predicted labels."""
+def write_predictions(
+    path: Path,
+    labels: np.ndarray,
+    predicted: np.ndarray,
+    probabilities: np.ndarray | None = None,
+) -> None:
+    """`predictions.parquet`; probabilities that agree with the predicted labels unless given."""
     count = labels.size
-    probabilities = np.full((count, len(EXPRESSIONS)), 0.05, dtype=np.float32)
-    probabilities[np.arange(count), predicted] = 0.65
+    if probabilities is None:
+        probabilities = np.full((count, len(EXPRESSIONS)), 0.05, dtype=np.float32)
+        probabilities[np.arange(count), predicted] = 0.65
     flat = pa.array(probabilities.reshape(-1), type=pa.float32())
     table = pa.table(
         {
@@ -122,6 +128,15 @@ def write_predictions(path: Path, labels: np.ndarray, predicted: np.ndarray) -> 
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, path)
+
+
+def probabilities_for(predicted: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Random float32 [N, 8] whose rows add up to 1 and are highest at the predicted label."""
+    rows = rng.dirichlet(np.full(len(EXPRESSIONS), 0.5), predicted.size)
+    every = np.arange(predicted.size)
+    highest = rows.argmax(axis=1)
+    rows[every, highest], rows[every, predicted] = rows[every, predicted], rows.max(axis=1)
+    return rows.astype(np.float32)
 
 
 def predictions_with_counts(correct: Sequence[int], support: int) -> tuple[np.ndarray, np.ndarray]:
@@ -143,10 +158,13 @@ def _finished(directory: Path, name: str, run: MadeUpRun, rng: np.random.Generat
     from sklearn.metrics import precision_recall_fscore_support
 
     counts = list(run.class_counts()["validation"].values())
-    labels = rng.permutation(np.repeat(np.arange(len(EXPRESSIONS)), counts))
+    # The same images for every trial.
+    images = np.repeat(np.arange(len(EXPRESSIONS)), counts)
+    labels = np.random.default_rng(run.seed).permutation(images)
     hit = rng.random(labels.size) < rng.uniform(0.2, 0.6, len(EXPRESSIONS))[labels]
     predicted = np.where(hit, labels, rng.integers(0, len(EXPRESSIONS), labels.size))
-    write_predictions(directory / PREDICTIONS_FILE, labels, predicted)
+    probabilities = probabilities_for(predicted, rng.spawn(1)[0])
+    write_predictions(directory / PREDICTIONS_FILE, labels, predicted, probabilities)
     accuracy = float(np.mean(labels == predicted))
     precision, recall, f1, _ = precision_recall_fscore_support(
         labels, predicted, labels=range(len(EXPRESSIONS)), average="macro", zero_division=0

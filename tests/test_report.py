@@ -52,6 +52,10 @@ CLASS_COLUMNS = [
     "precision",
     "recall",
     "f1",
+    "recall_low",
+    "recall_high",
+    "predicted",
+    "auc",
 ]
 SMALL = MadeUpRun(trials=("densenet121-s0", "mobilenetv2-s0"))
 
@@ -146,7 +150,11 @@ def test_results_json_obeys_its_schema_and_says_the_same_as_the_csv_files(mixed)
     assert results.config["recipe"]["epochs"] == 5
     assert results.data.classes["validation"] == dict.fromkeys(EXPRESSIONS, 40)
     assert not results.paper_comparable
-    for kind, name in ((results.trials, "results.csv"), (results.per_class, "per_class.csv")):
+    for kind, name in (
+        (results.trials, "results.csv"),
+        (results.per_class, "per_class.csv"),
+        (results.comparisons, "comparisons.csv"),
+    ):
         rows = read_csv(mixed.report_dir / name)
         assert len(rows) == len(kind)
         for model, row in zip(kind, rows, strict=True):
@@ -167,6 +175,7 @@ def test_the_same_run_gives_the_same_bytes_and_an_equal_report_is_not_rewritten(
         "report.md",
         "results.csv",
         "per_class.csv",
+        "comparisons.csv",
         "results.json",
         "tables.tex",
     }

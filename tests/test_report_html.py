@@ -21,7 +21,14 @@ MARKDOWN_TAGS = {"h1", "h2", "h3", "p", "ul", "li", "blockquote", "strong", "br"
     "th",
     "td",
 }
-LINKED = {"results.csv", "per_class.csv", "results.json", "report.md", "tables.tex"}
+LINKED = {
+    "results.csv",
+    "per_class.csv",
+    "comparisons.csv",
+    "results.json",
+    "report.md",
+    "tables.tex",
+}
 HOSTILE = (
     "</script><script>alert(1)</script><img src=x onerror=alert(2)> \"quoted' & | pipe `code` "
     "**bold** _it_ {{ 7*7 }} {% raw %} %{x} $1$ [link](javascript:alert(3)) https://evil.example/x"

@@ -121,6 +121,13 @@ class Page:
     notices: tuple[Notice, ...]
     sections: tuple[Section, ...]
     files: tuple[str, ...] = (
-        *("results.csv", "per_class.csv", "results.json", "report.md", "tables.tex"),
+        *(
+            "results.csv",
+            "per_class.csv",
+            "comparisons.csv",
+            "results.json",
+            "report.md",
+            "tables.tex",
+        ),
     )
     """The same as data: paths from the report's directory."""

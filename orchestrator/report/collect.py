@@ -10,11 +10,12 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 from pydantic import JsonValue
 
 from datasets.errors import ConfigError
-from datasets.labels import EXPRESSIONS
+from orchestrator.report.comparisons import Comparisons
+from orchestrator.report.predictions import Predictions, read_predictions
+from orchestrator.report.probabilities import ProbabilityScores, score_probabilities
 from orchestrator.report.statistics import Scores, score
 from orchestrator.run_store import RUN_FILE, RunDocument, RunStore, TrialRecord
 from trainers.architectures import ARCHITECTURES
@@ -41,12 +42,18 @@ class EpochRow:
 
 @dataclass(frozen=True)
 class TrialReport:
-    """A trial with all that its files say. `scores` only where finished with whole predictions."""
+    """A trial with all that its files say.
+
+    `scores` and `predictions` only where finished with whole predictions, `probability_scores`
+    where their probabilities are whole too.
+    """
 
     record: TrialRecord
     scores: Scores | None = None
     history: tuple[EpochRow, ...] = ()
     warnings: tuple[str, ...] = ()
+    predictions: Predictions | None = None
+    probability_scores: ProbabilityScores | None = None
 
     @property
     def result(self) -> TrialResult | None:
@@ -75,6 +82,8 @@ class RunReport:
     provenance: dict[str, JsonValue]
     trials: tuple[TrialReport, ...]
     warnings: tuple[str, ...] = field(default=())
+    comparisons: Comparisons | None = None
+    """Filled by `compare.compared`."""
 
     @property
     def finished(self) -> tuple[TrialReport, ...]:
@@ -112,14 +121,24 @@ def _trial_report(record: TrialRecord, document: RunDocument) -> TrialReport:
         return TrialReport(record, history=history)
     warnings = _mismatches(record.result, record, document)
     try:
-        scores = score(*read_predictions(record.directory / PREDICTIONS_FILE))
+        predictions = read_predictions(record.directory / PREDICTIONS_FILE)
+        scores = score(predictions.labels, predictions.predicted)
     except ValueError as error:
         problem = (
             f"{PREDICTIONS_FILE} can't be used ({error}): no interval and no per-class figures; "
             f"accuracy, loss and macro figures are as {RESULT_FILE} states them"
         )
         return TrialReport(record, None, history, (*warnings, problem))
-    return TrialReport(record, scores, history, (*warnings, *_disagreements(record.result, scores)))
+    warnings = (*warnings, *_disagreements(record.result, scores), *predictions.problems)
+    return TrialReport(
+        record, scores, history, warnings, predictions, _probability_scores(predictions)
+    )
+
+
+def _probability_scores(predictions: Predictions) -> ProbabilityScores | None:
+    if predictions.probabilities is None:
+        return None
+    return score_probabilities(predictions.labels, predictions.predicted, predictions.probabilities)
 
 
 def _mismatches(result: TrialResult, record: TrialRecord, document: RunDocument) -> tuple[str, ...]:
@@ -148,30 +167,6 @@ def _disagreements(result: TrialResult, scores: Scores) -> tuple[str, ...]:
         for name, stated, counted in pairs
         if not math.isclose(stated, counted, abs_tol=1e-6)
     )
-
-
-def read_predictions(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and predicted labels, int64 [N] each; `ValueError` says what is wrong with it."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path, columns=["label", "predicted"])
-        labels, predicted = (
-            table.column(name).to_numpy().astype(np.int64) for name in ("label", "predicted")
-        )
-    except FileNotFoundError:
-        raise ValueError("the file is missing") from None
-    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"damaged: {reason.replace(str(path), path.name)}") from error
-    if labels.size == 0:
-        raise ValueError("it holds no rows")
-    for name, codes in (("label", labels), ("predicted", predicted)):
-        strange = codes[(codes < 0) | (codes >= len(EXPRESSIONS))]
-        if strange.size:
-            raise ValueError(f"{name} holds {int(strange[0])}, outside 0 to {len(EXPRESSIONS) - 1}")
-    return labels, predicted
 
 
 def read_history(path: Path) -> tuple[EpochRow, ...]:

@@ -1,10 +1,10 @@
-"""`results.json`, `results.csv` and `per_class.csv`: the report as data.
+"""`results.json`, `results.csv`, `per_class.csv` and `comparisons.csv`: the report as data.
 
 `results.json` is a `RunResults`; its fields and their meaning are described below, and
 `RunResults.model_json_schema()` gives them as JSON Schema. `schema_version` rises when a field
 changes its meaning or goes. A figure that does not exist (a trial that isn't finished, a rate that
-is not defined) is null in JSON and empty in CSV. The CSV files hold `TrialRow` and `ClassRow`, one
-column a field, numbers in full precision.
+is not defined) is null in JSON and empty in CSV. The CSV files hold `TrialRow`, `ClassRow`
+and `ComparisonRow`, one column a field, numbers in full precision.
 """
 
 import csv
@@ -13,23 +13,34 @@ import math
 from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, Field, JsonValue
 
 from orchestrator.report import paper
 from orchestrator.report.collect import RunReport, TrialReport
 from orchestrator.report.comparison import why_not_comparable
+from orchestrator.report.comparison_rows import (
+    ComparisonRow,
+    ConfusionRow,
+    ReliabilityRow,
+    SeedsRow,
+    TestsSummary,
+    comparison_rows,
+    confusion_rows,
+    reliability_rows,
+    seeds_rows,
+    tests_summary,
+)
 from orchestrator.report.formats import one_line
+from orchestrator.report.probabilities import ProbabilityScores
+from orchestrator.report.rows import Row, finite
+from orchestrator.report.statistics import Scores
 from orchestrator.run_store import RunData
 from trainers.result import TrialResult, TrialState
 
 RESULTS_SCHEMA_VERSION: Literal[1] = 1
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TrialRow(_Row):
+class TrialRow(Row):
     """One trial. Rates are fractions of 1; every figure is null unless the trial is finished."""
 
     architecture: str
@@ -67,9 +78,25 @@ class TrialRow(_Row):
         None, description="its Wilson 95 % bound, 4000 images"
     )
     reason: str = Field("", description="why a trial failed or diverged, one line")
+    weighted_precision: float | None = Field(None, description="mean weighted by support")
+    weighted_recall: float | None = Field(None, description="mean weighted by support")
+    weighted_f1: float | None = Field(None, description="mean weighted by support")
+    balanced_accuracy: float | None = Field(
+        None, description="mean recall of the expressions that occur"
+    )
+    kappa: float | None = Field(None, description="Cohen's, -1 to 1")
+    top2_accuracy: float | None = Field(None, description="label among the two most probable")
+    top2_accuracy_low: float | None = Field(None, description="Wilson 95 % interval, lower bound")
+    top2_accuracy_high: float | None = Field(None, description="Wilson 95 % interval, upper bound")
+    auc_macro: float | None = Field(
+        None, description="ROC-AUC one against rest, unweighted mean of 8 expressions"
+    )
+    log_loss: float | None = Field(None, description="of the probabilities, nats")
+    brier: float | None = Field(None, description="over 8 expressions, 0 to 2")
+    ece: float | None = Field(None, description="expected calibration error, 15 equal bins")
 
 
-class ClassRow(_Row):
+class ClassRow(Row):
     """One expression of one finished trial. `recall` is null where no image has the expression."""
 
     architecture: str
@@ -80,15 +107,24 @@ class ClassRow(_Row):
     precision: float | None
     recall: float | None
     f1: float | None
+    recall_low: float | None = Field(description="Wilson 95 % interval, lower bound")
+    recall_high: float | None = Field(description="Wilson 95 % interval, upper bound")
+    predicted: int = Field(description="images given the expression")
+    auc: float | None = Field(description="ROC-AUC against the rest")
 
 
-class RunResults(_Row):
+class RunResults(Row):
     """`results.json`."""
 
     schema_version: Literal[1] = RESULTS_SCHEMA_VERSION
     run: str
     trials: list[TrialRow] = Field(description="in plan order, one a trial, whatever its state")
     per_class: list[ClassRow]
+    comparisons: list[ComparisonRow] = Field(description="every two architectures once")
+    tests: TestsSummary | None = Field(description="null where nothing can be compared")
+    seeds: list[SeedsRow] = Field(description="each architecture over its seeds")
+    confusions: list[ConfusionRow]
+    reliability: list[ReliabilityRow]
     data: RunData
     config: dict[str, JsonValue]
     provenance: dict[str, JsonValue]
@@ -99,14 +135,39 @@ class RunResults(_Row):
     warnings: list[str] = Field(description="what does not add up in the run's files")
 
 
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
 def by_cause(result: TrialResult) -> str:
     """The restarts of a trial in words; empty where there were none."""
     causes = result.restarts_by_cause.items()
     return ", ".join(f"{cause.replace('_', ' ')} {count}" for cause, count in causes)
+
+
+def _scored(scores: Scores) -> dict[str, float | int | str | None]:
+    copied = (
+        "accuracy",
+        "macro_precision",
+        "macro_recall",
+        "macro_f1",
+        "correct",
+        "weighted_precision",
+        "weighted_recall",
+        "weighted_f1",
+        "balanced_accuracy",
+        "kappa",
+    )
+    return {name: getattr(scores, name) for name in copied} | {
+        "accuracy_low": scores.interval.low,
+        "accuracy_high": scores.interval.high,
+        "validation_images": scores.total,
+    }
+
+
+def _scored_probabilities(scores: ProbabilityScores) -> dict[str, float | int | str | None]:
+    copied = ("auc_macro", "log_loss", "brier", "ece")
+    return {name: getattr(scores, name) for name in copied} | {
+        "top2_accuracy": scores.top2,
+        "top2_accuracy_low": scores.top2_interval.low,
+        "top2_accuracy_high": scores.top2_interval.high,
+    }
 
 
 def trial_row(trial: TrialReport) -> TrialRow:
@@ -119,16 +180,9 @@ def trial_row(trial: TrialReport) -> TrialRow:
         cells = {name: getattr(result, name) for name in copied}
         cells["restarts_by_cause"] = by_cause(result)
     if scores:
-        cells |= {
-            "accuracy": scores.accuracy,
-            "accuracy_low": scores.interval.low,
-            "accuracy_high": scores.interval.high,
-            "macro_precision": scores.macro_precision,
-            "macro_recall": scores.macro_recall,
-            "macro_f1": scores.macro_f1,
-            "correct": scores.correct,
-            "validation_images": scores.total,
-        }
+        cells |= _scored(scores)
+    if trial.probability_scores:
+        cells |= _scored_probabilities(trial.probability_scores)
     if printed := paper.accuracies().get(record.architecture):
         cells |= {
             "paper_accuracy": printed.accuracy,
@@ -136,7 +190,7 @@ def trial_row(trial: TrialReport) -> TrialRow:
             "paper_accuracy_high": printed.interval.high,
         }
     values = {
-        name: _number(value) if isinstance(value, float) else value for name, value in cells.items()
+        name: finite(value) if isinstance(value, float) else value for name, value in cells.items()
     }
     return TrialRow.model_validate(
         {
@@ -153,6 +207,7 @@ def class_rows(trial: TrialReport) -> list[ClassRow]:
     """The eight rows of a trial with predictions, none for any other."""
     if trial.scores is None:
         return []
+    auc = trial.probability_scores.auc if trial.probability_scores else (math.nan,) * 8
     return [
         ClassRow(
             architecture=trial.record.architecture,
@@ -160,11 +215,15 @@ def class_rows(trial: TrialReport) -> list[ClassRow]:
             expression=scores.expression,
             support=scores.support,
             correct=scores.correct,
-            precision=_number(scores.precision),
-            recall=_number(scores.recall),
-            f1=_number(scores.f1),
+            precision=finite(scores.precision),
+            recall=finite(scores.recall),
+            f1=finite(scores.f1),
+            recall_low=finite(scores.recall_interval.low),
+            recall_high=finite(scores.recall_interval.high),
+            predicted=scores.predicted,
+            auc=finite(area),
         )
-        for scores in trial.scores.classes
+        for scores, area in zip(trial.scores.classes, auc, strict=True)
     ]
 
 
@@ -176,6 +235,11 @@ def run_results(run: RunReport) -> RunResults:
         run=run.document.name,
         trials=[trial_row(trial) for trial in run.trials],
         per_class=[row for trial in run.trials for row in class_rows(trial)],
+        comparisons=comparison_rows(run.comparisons),
+        tests=tests_summary(run.comparisons),
+        seeds=seeds_rows(run.comparisons),
+        confusions=confusion_rows(run),
+        reliability=reliability_rows(run),
         data=run.document.data,
         config=run.document.config,
         provenance=run.provenance,

@@ -7,6 +7,8 @@ from datasets.errors import DataError
 from datasets.files import write_data
 from orchestrator.report import pictures
 from orchestrator.report.collect import collect
+from orchestrator.report.compare import compared
+from orchestrator.report.comparison_rows import ComparisonRow
 from orchestrator.report.html import to_html
 from orchestrator.report.latex import to_latex
 from orchestrator.report.markdown import to_markdown
@@ -24,7 +26,7 @@ def write_report(run_dir: Path) -> Path:
     Raises `ConfigError` where `run_dir` is not a run directory, `DataError` where the report can't
     be written.
     """
-    run = collect(run_dir)
+    run = compared(collect(run_dir))
     multistage = multistage_section(run_dir / MULTISTAGE_DIR)
     page, results = build_page(run, [multistage] if multistage else []), run_results(run)
     drawn = pictures.draw(run)
@@ -32,6 +34,7 @@ def write_report(run_dir: Path) -> Path:
     texts = {
         "results.csv": to_csv(TrialRow, results.trials),
         "per_class.csv": to_csv(ClassRow, results.per_class),
+        "comparisons.csv": to_csv(ComparisonRow, results.comparisons),
         "results.json": results.model_dump_json(indent=2) + "\n",
         "report.md": to_markdown(page),
         "tables.tex": to_latex(page),

@@ -1,0 +1,64 @@
+"""Architectures over their seeds: means, standard deviations, paired t tests."""
+
+import dataclasses
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+
+from orchestrator.report.collect import RunReport, TrialReport
+from orchestrator.report.comparisons import OverSeeds, SeedPair
+from orchestrator.report.paired_tests import holm, seeds_p
+
+Trials = Mapping[int, TrialReport]
+"""One architecture's finished trials by seed."""
+
+
+def by_architecture(run: RunReport) -> dict[str, Trials]:
+    """Finished trials by architecture id, the highest mean accuracy first."""
+    found: dict[str, dict[int, TrialReport]] = defaultdict(dict)
+    for trial in run.finished:
+        found[trial.record.architecture][trial.record.seed] = trial
+    means = {name: fmean(t.accuracy for t in trials.values()) for name, trials in found.items()}
+    return {name: found[name] for name in sorted(found, key=lambda name: -means[name])}
+
+
+def over_seeds(architecture: str, trials: Trials) -> OverSeeds:
+    """Means and standard deviations (n - 1) of one architecture."""
+    seeds = tuple(sorted(trials))
+    accuracies = [trials[seed].accuracy for seed in seeds]
+    scores = [_macro_f1(trials[seed]) for seed in seeds]
+    return OverSeeds(
+        architecture=architecture,
+        seeds=seeds,
+        accuracy=fmean(accuracies),
+        accuracy_sd=_spread(accuracies),
+        macro_f1=fmean(scores),
+        macro_f1_sd=_spread(scores),
+    )
+
+
+def _macro_f1(trial: TrialReport) -> float:
+    if trial.scores:
+        return trial.scores.macro_f1
+    return trial.result.macro_f1 if trial.result else math.nan
+
+
+def _spread(values: Sequence[float]) -> float:
+    return stdev(values) if len(values) > 1 else math.nan
+
+
+def seed_pair(first: Trials, second: Trials) -> SeedPair:
+    """Two architectures over the seeds that both finished; `holm_p` is not corrected yet."""
+    seeds = tuple(sorted(set(first) & set(second)))
+    accuracies = [[trials[seed].accuracy for seed in seeds] for trials in (first, second)]
+    differences = [one - other for one, other in zip(*accuracies, strict=True)]
+    mean = fmean(differences) if differences else math.nan
+    p = seeds_p(*accuracies)
+    return SeedPair(seeds, mean, p, p)
+
+
+def corrected(pairs: Sequence[SeedPair]) -> list[SeedPair]:
+    """The same with Holm's correction over all of them."""
+    adjusted = holm([pair.p for pair in pairs])
+    return [dataclasses.replace(pair, holm_p=p) for pair, p in zip(pairs, adjusted, strict=True)]
