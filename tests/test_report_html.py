@@ -217,9 +217,9 @@ def test_hostile_texts_come_out_as_text_in_html(hostile):
             assert not set("<>&") & set(text)
     for data in figure_data(page).values():
         for trace in data["data"]:
-            assert "<" not in trace["name"] + trace["hovertemplate"].replace("<br>", "").replace(
-                "<extra></extra>", ""
-            )
+            assert "<" not in trace.get("name", "") + trace["hovertemplate"].replace(
+                "<br>", ""
+            ).replace("<extra></extra>", "")
             assert "%{y}-" not in trace["hovertemplate"]
     # In the title, as the failed trial's reason, as a note, and in the configuration.
     assert page.text.count(HOSTILE) >= 5

@@ -21,7 +21,7 @@ from orchestrator.report.picture_curves import (
     loss_curves,
     short,
 )
-from orchestrator.report.picture_matrices import confusion, confusions, recall_map
+from orchestrator.report.picture_matrices import confusions, recall_map
 from tests.made_up_runs import ALL_TRIALS, MadeUpRun, write_run
 from tests.test_report_beside_paper import AFFECTNET
 from tests.test_report_html import HOSTILE, HOSTILE_TRIAL
@@ -156,12 +156,12 @@ def test_the_map_of_recall_holds_the_tables_figures(few):
 
 
 def test_confusions_are_scikit_learns(few):
-    for trial in few.trials:
-        labels, predicted = read_predictions(trial.record.directory / "predictions.parquet")
-        assert (confusion(trial) == confusion_matrix(labels, predicted, labels=range(8))).all()
-    assert [axes.get_title().split("\n")[0] for axes in confusions(few).axes] == [
-        trial.title for trial in few.finished
-    ]
+    panels = confusions(few).axes
+    for axes, trial in zip(panels, few.finished, strict=True):
+        read = read_predictions(trial.record.directory / "predictions.parquet")
+        shares = confusion_matrix(read.labels, read.predicted, labels=range(8), normalize="true")
+        assert np.asarray(axes.images[0].get_array()) == pytest.approx(shares)
+        assert axes.get_title().split("\n")[0] == trial.title
 
 
 def test_the_palette_is_that_of_the_page():

@@ -31,7 +31,7 @@ class Header:
 
 @dataclass(frozen=True)
 class Table:
-    """A table whose first cell of each row heads the row."""
+    """A table whose first cell of each row heads the row. `folded`: the page opens it on demand."""
 
     id: str
     caption: str
@@ -40,6 +40,7 @@ class Table:
     note: str = ""
     sortable: bool = False
     sorted_by: int | None = None
+    folded: bool = False
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -49,7 +50,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A plotly figure. `alternative` says in words what it shows; `table_id` holds its figures."""
+    """A plotly figure. `alternative` says in words what it shows; `table_id` holds its figures.
+
+    With `choices`, pairs of a trace's `meta.trial` and what readers call it, only the traces of the
+    chosen one are drawn (the first at the start), and those whose `meta.trial` is null.
+    """
 
     id: str
     caption: str
@@ -57,6 +62,7 @@ class Figure:
     plotly_json: str
     table_id: str
     has_training: bool = False
+    choices: tuple[tuple[str, str], ...] = ()
     chooser_id: str = ""
     """It shows only what this chooser leaves; such figures stand side by side."""
 

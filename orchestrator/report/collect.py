@@ -40,6 +40,12 @@ class EpochRow:
     val_accuracy: float
 
 
+def title_of(architecture: str) -> str:
+    """An architecture's id as people write it; one that is not ours stays as it is."""
+    row = ARCHITECTURES.get(architecture)
+    return row.title if row else architecture
+
+
 @dataclass(frozen=True)
 class TrialReport:
     """A trial with all that its files say.
@@ -63,8 +69,7 @@ class TrialReport:
     @property
     def title(self) -> str:
         """The architecture as people write it; an id that is not ours stays as it is."""
-        row = ARCHITECTURES.get(self.record.architecture)
-        return row.title if row else self.record.architecture
+        return title_of(self.record.architecture)
 
     @property
     def accuracy(self) -> float:

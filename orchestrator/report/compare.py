@@ -17,7 +17,7 @@ from orchestrator.report.bootstrap import Resampled, difference_interval, resamp
 from orchestrator.report.collect import RunReport, TrialReport
 from orchestrator.report.comparisons import Comparisons, Pair, SeedPair
 from orchestrator.report.groups import groups_of
-from orchestrator.report.over_seeds import Trials, by_architecture, corrected, over_seeds, seed_pair
+from orchestrator.report.over_seeds import Trials, by_architecture, over_seeds, seed_pairs
 from orchestrator.report.paired_tests import CochranQ, McNemar, cochran_q, holm, mcnemar_p
 from orchestrator.report.statistics import Interval
 
@@ -58,7 +58,8 @@ def compare(run: RunReport) -> Comparisons | None:
     candidates = [trials[seed] for trials in finished.values() if seed in trials]
     same, left_out = _on_the_same_images([_paired(one) for one in candidates if _pairable(one)])
     names = tuple(one.architecture for one in same)
-    pairs = _pairs(same, finished)
+    over = seed_pairs(finished)
+    pairs = _pairs(same, {pair.names: pair for pair in over})
     return Comparisons(
         seed=seed,
         images=int(same[0].labels.size),
@@ -67,6 +68,7 @@ def compare(run: RunReport) -> Comparisons | None:
         pairs=pairs,
         groups=groups_of(names, {pair.names for pair in pairs if pair.is_different}),
         over_seeds=tuple(over_seeds(name, trials) for name, trials in finished.items()),
+        seed_pairs=over,
         left_out=(*_without_seed(finished, seed), *left_out),
     )
 
@@ -125,19 +127,22 @@ def _cochran(same: Sequence[_Paired]) -> CochranQ | None:
     return cochran_q(np.stack([one.correct for one in same], axis=1))
 
 
-def _pairs(same: Sequence[_Paired], finished: Mapping[str, Trials]) -> tuple[Pair, ...]:
+def _pairs(same: Sequence[_Paired], over: Mapping[frozenset[str], SeedPair]) -> tuple[Pair, ...]:
     """Every two architectures once, with Holm's correction over all pairs."""
     if len(same) < 2:
         return ()
     sampled = resample(same[0].labels, np.stack([one.predicted for one in same]))
     places = list(combinations(range(len(same)), 2))
     both = [(same[one], same[other]) for one, other in places]
-    seeds = [seed_pair(finished[a.architecture], finished[b.architecture]) for a, b in both]
     return tuple(
-        _pair(first, second, _intervals(sampled, *place), test, seed)
-        for (first, second), place, test, seed in zip(
-            both, places, _tests(both), corrected(seeds), strict=True
+        _pair(
+            first,
+            second,
+            _intervals(sampled, *place),
+            test,
+            over[frozenset((first.architecture, second.architecture))],
         )
+        for (first, second), place, test in zip(both, places, _tests(both), strict=True)
     )
 
 

@@ -10,6 +10,12 @@ from orchestrator.report.formats import plural
 # Copies of AffectNet differ by a few lost or unreadable images.
 COUNT_TOLERANCE = 0.01
 
+EPOCH_WARNING = (
+    "Accuracies and tests outside this section are of the final epoch. Choosing an epoch on the "
+    "validation set is choosing on the test set: the best epoch's accuracy flatters, "
+    "and is not compared."
+)
+
 
 def why_not_comparable(run: RunReport) -> str | None:
     """One clause that says why the data is not the paper's, or None where it is.

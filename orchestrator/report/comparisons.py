@@ -11,14 +11,22 @@ from orchestrator.report.statistics import Interval
 class SeedPair:
     """Two architectures over the seeds that both finished; accuracies are fractions of 1.
 
-    `accuracy_difference` is the mean over the seeds, NaN where there are none. `p` is of the
-    paired t test, `holm_p` its correction over all pairs; both NaN where it is not defined.
+    `accuracy_difference`, `first` less `second`, is the mean over the seeds, NaN where there are
+    none. `p` is of the paired t test, `holm_p` its correction over all pairs; both NaN where it is
+    not defined.
     """
 
+    first: str
+    second: str
     seeds: tuple[int, ...]
     accuracy_difference: float
     p: float
     holm_p: float
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Both architectures' ids."""
+        return frozenset((self.first, self.second))
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,8 @@ class Comparisons:
 
     `architectures` are those compared image by image: their trials of `seed` on the same `images`.
     `pairs` holds each two of them once, `groups` the largest sets of which no two differ.
-    `cochran` is None for fewer than two. `left_out` says who is missing and why.
+    `cochran` is None for fewer than two. `over_seeds` and `seed_pairs` hold every architecture with
+    a finished trial. `left_out` says who is missing from `architectures` and why.
     """
 
     seed: int
@@ -79,6 +88,7 @@ class Comparisons:
     pairs: tuple[Pair, ...]
     groups: tuple[tuple[str, ...], ...]
     over_seeds: tuple[OverSeeds, ...]
+    seed_pairs: tuple[SeedPair, ...]
     left_out: tuple[str, ...] = ()
 
     @property
@@ -95,3 +105,8 @@ class Comparisons:
         """The pair of two compared architectures, whichever is first in it."""
         wanted = frozenset((one, other))
         return next(pair for pair in self.pairs if pair.names == wanted)
+
+    def seed_pair(self, one: str, other: str) -> SeedPair:
+        """The same of two architectures over seeds."""
+        wanted = frozenset((one, other))
+        return next(pair for pair in self.seed_pairs if pair.names == wanted)

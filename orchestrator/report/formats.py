@@ -72,3 +72,23 @@ def _visible(one: str) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 trial`, `14 trials`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def points(value: float | None) -> str:
+    """A difference of two fractions of 1 as signed percentage points, such as +1.25."""
+    text = percent(value)
+    return f"+{text}" if value is not None and value > 0 else text
+
+
+def points_interval(low: float, high: float) -> str:
+    """Two differences as signed percentage points with `to` between them: a dash reads as minus."""
+    if _is_missing(low) or _is_missing(high):
+        return MISSING
+    return f"{points(low)} to {points(high)}"
+
+
+def p_value(p: float | None) -> str:
+    """Four decimals; smaller ones as `< 0.0001`."""
+    if p is not None and 0 <= p < 0.0001:
+        return "< 0.0001"
+    return fixed(p, 4)

@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from statistics import fmean, stdev
 
 from orchestrator.report.collect import RunReport, TrialReport
@@ -48,17 +49,20 @@ def _spread(values: Sequence[float]) -> float:
     return stdev(values) if len(values) > 1 else math.nan
 
 
-def seed_pair(first: Trials, second: Trials) -> SeedPair:
-    """Two architectures over the seeds that both finished; `holm_p` is not corrected yet."""
-    seeds = tuple(sorted(set(first) & set(second)))
-    accuracies = [[trials[seed].accuracy for seed in seeds] for trials in (first, second)]
+def seed_pairs(finished: Mapping[str, Trials]) -> tuple[SeedPair, ...]:
+    """Every two architectures once, over the seeds that both finished, corrected over all pairs."""
+    pairs = [_seed_pair(*names, finished) for names in combinations(finished, 2)]
+    adjusted = holm([pair.p for pair in pairs])
+    return tuple(
+        dataclasses.replace(pair, holm_p=p) for pair, p in zip(pairs, adjusted, strict=True)
+    )
+
+
+def _seed_pair(first: str, second: str, finished: Mapping[str, Trials]) -> SeedPair:
+    """Not corrected yet."""
+    seeds = tuple(sorted(set(finished[first]) & set(finished[second])))
+    accuracies = [[finished[name][seed].accuracy for seed in seeds] for name in (first, second)]
     differences = [one - other for one, other in zip(*accuracies, strict=True)]
     mean = fmean(differences) if differences else math.nan
     p = seeds_p(*accuracies)
-    return SeedPair(seeds, mean, p, p)
-
-
-def corrected(pairs: Sequence[SeedPair]) -> list[SeedPair]:
-    """The same with Holm's correction over all of them."""
-    adjusted = holm([pair.p for pair in pairs])
-    return [dataclasses.replace(pair, holm_p=p) for pair, p in zip(pairs, adjusted, strict=True)]
+    return SeedPair(first, second, seeds, mean, p, p)

@@ -7,10 +7,12 @@ from statistics import fmean
 
 from orchestrator.report import paper
 from orchestrator.report.blocks import Card, Notice, Page, Section, Table
+from orchestrator.report.calibration_section import calibration_section
 from orchestrator.report.choice_page import choice_section
 from orchestrator.report.collect import RunReport, TrialReport, states
 from orchestrator.report.columns import accuracy_table
 from orchestrator.report.comparison import (
+    EPOCH_WARNING,
     batch_norm_note,
     choices,
     class_counts,
@@ -18,6 +20,9 @@ from orchestrator.report.comparison import (
     recipe_differences,
     why_not_comparable,
 )
+from orchestrator.report.confusion_section import confusion_section
+from orchestrator.report.differences_section import differences_section, undecided_sentence
+from orchestrator.report.expressions_section import expressions_section
 from orchestrator.report.figures import curves, intervals
 from orchestrator.report.formats import (
     MISSING,
@@ -29,9 +34,9 @@ from orchestrator.report.formats import (
     plural,
 )
 from orchestrator.report.interruptions import interruptions_section
+from orchestrator.report.paper_differences import paper_section
 from orchestrator.report.paper_tables import (
     bests_table,
-    expression_tables,
     printed_section,
     sizes_section,
 )
@@ -43,11 +48,15 @@ def build_page(run: RunReport, more: Sequence[Section] = ()) -> Page:
     """The whole report of a run; `more` sections go behind the curves."""
     sections = (
         _accuracy_section(run),
+        differences_section(run),
         choice_section(run),
-        _expressions_section(run),
+        expressions_section(run),
+        confusion_section(run),
+        calibration_section(run),
         _curves_section(run),
         *more,
         sizes_section(run),
+        paper_section(),
         interruptions_section(run),
         printed_section(run),
         Section("data", "Data", (_data_sentence(run),), tables=(data_table(run),)),
@@ -89,7 +98,7 @@ def _lead(run: RunReport) -> tuple[str, ...]:
             f"({percent_interval(min(own), max(own))} %)"
         )
     sentences = [f"{first}: {spread}, of {plural(len(ranked), 'architecture')} with a result."]
-    if clause := _overlap_sentence(trials[0], run):
+    if clause := undecided_sentence(run) or _overlap_sentence(trials[0], run):
         sentences.append(clause)
     return tuple(sentences)
 
@@ -234,18 +243,19 @@ def _accuracy_section(run: RunReport) -> Section:
     )
 
 
-def _expressions_section(run: RunReport) -> Section | None:
-    found = expression_tables(run)
-    return Section("expressions", "Expressions", tables=found) if found else None
-
-
 def _curves_section(run: RunReport) -> Section | None:
     figures = [curves(run, "accuracy"), curves(run, "loss")]
     tables = tuple(table for table in (epochs_table(run), bests_table(run)) if table)
     if not tables:
         return None
     found = tuple(figure for figure in figures if figure)
-    return Section("curves", "Training and validation curves", figures=found, tables=tables)
+    return Section(
+        "curves",
+        "Training and validation curves",
+        (EPOCH_WARNING,),
+        figures=found,
+        tables=tables,
+    )
 
 
 def _data_sentence(run: RunReport) -> str:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from datasets.labels import EXPRESSIONS
-from orchestrator.report.collect import RunReport, TrialReport, read_predictions
+from orchestrator.report.collect import RunReport
 from orchestrator.report.formats import MISSING, fixed, percent
 from orchestrator.report.palette import INK, TINT
 from orchestrator.report.paper import Rate
 from orchestrator.report.picture_curves import new_figure, short
-from trainers.result import PREDICTIONS_FILE
+from orchestrator.report.statistics import Scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,16 +95,9 @@ def _write(  # noqa: PLR0917
     ).set_in_layout(False)  # it lies within its cell
 
 
-def confusion(trial: TrialReport) -> np.ndarray:
-    """Images by label (rows) and predicted label (columns), int [8, 8]."""
-    labels, predicted = read_predictions(trial.record.directory / PREDICTIONS_FILE)
-    classes = len(EXPRESSIONS)
-    return np.bincount(classes * labels + predicted, minlength=classes**2).reshape(classes, -1)
-
-
 def confusions(run: RunReport) -> "Figure | None":
     """Every trial's confusion matrix, rows as shares of the images with that label."""
-    scored = [trial for trial in run.finished if trial.scores]
+    scored = [(run.name_of(trial), trial.scores) for trial in run.finished if trial.scores]
     if not scored:
         return None
     columns = min(len(scored), 5 if len(scored) <= _NUMBERED_PANELS else 7)
@@ -116,21 +109,21 @@ def confusions(run: RunReport) -> "Figure | None":
             axes.set_axis_off()
             continue
         below = place + columns >= len(scored)
-        _panel(axes, run, scored[place], len(scored) <= _NUMBERED_PANELS)
+        _panel(axes, *scored[place], len(scored) <= _NUMBERED_PANELS)
         _label_panel(axes, left=place % columns == 0, below=below)
     figure.supxlabel("Predicted", fontsize=8)
     figure.supylabel("Labelled (a row adds up to 100 %)", fontsize=8)
     return figure
 
 
-def _panel(axes: "Axes", run: RunReport, trial: TrialReport, numbered: bool) -> None:
-    counts = confusion(trial)
+def _panel(axes: "Axes", name: str, scores: Scores, numbered: bool) -> None:
+    counts = np.array(scores.confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap=_tints(), vmin=0, vmax=1)
     for row, column in np.ndindex(*shares.shape) if numbered else ():
         share = float(shares[row, column])
         _write(axes, row, column, fixed(100 * share, 0), share, 5)
-    axes.set_title(f"{short(run.name_of(trial))}\n{percent(trial.accuracy)} %", fontsize=7)
+    axes.set_title(f"{short(name)}\n{percent(scores.accuracy)} %", fontsize=7)
 
 
 def _label_panel(axes: "Axes", left: bool, below: bool) -> None:

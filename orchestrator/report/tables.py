@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from datasets.labels import EXPRESSIONS
 from orchestrator.report import paper
@@ -19,6 +19,18 @@ def number_cell(value: float | None, text: str) -> Cell:
     """A numeric cell; a missing or undefined value sorts last."""
     finite = value is not None and math.isfinite(value)
     return Cell(text if value is not None else MISSING, value if finite else None)
+
+
+def best_marked(
+    values: Sequence[float], show: Callable[[float], str], lowest: bool = False
+) -> list[Cell]:
+    """A column of cells with its best marked: the highest, or the lowest. NaN is never best."""
+    known = [value for value in values if not math.isnan(value)]
+    best = (min if lowest else max)(known, default=math.nan)
+    return [
+        Cell(show(value), None if math.isnan(value) else value, best=value == best)
+        for value in values
+    ]
 
 
 def per_class_table(run: RunReport, rate: Rate) -> Table | None:

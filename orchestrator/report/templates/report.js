@@ -45,6 +45,7 @@
   const paint = (trace) => {
     const color = css(`--series-${trace.meta.series}`);
     const painted = { ...trace, marker: { ...trace.marker, color } };
+    if (trace.type === "heatmap") painted.colorscale = [[0, css("--page")], [1, color]];
     if (trace.line) painted.line = { ...trace.line, color };
     if (trace.error_x) painted.error_x = { ...trace.error_x, color, thickness: 2, width: 5 };
     return painted;
@@ -152,6 +153,15 @@
     });
   };
 
+  const chooser = (element, figure) => {
+    const select = figure.querySelector("[data-choose]");
+    if (!select) return;
+    const names = element.traces.map((trace) => trace.meta.trial).filter((name) => name !== null);
+    const choose = () => { element.off = new Set(names.filter((name) => name !== select.value)); };
+    select.addEventListener("change", () => { choose(); draw(element); });
+    choose();
+  };
+
   const elements = [...document.querySelectorAll("figure .plot")];
   for (const element of elements) {
     const figure = element.closest("figure");
@@ -162,6 +172,7 @@
       element.off = event.detail;
       draw(element);
     });
+    chooser(element, figure);
     draw(element);
   }
 
