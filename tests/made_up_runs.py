@@ -4,6 +4,7 @@
 running and pending. Everything comes from a numpy generator, so equal arguments give equal files.
 """
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +14,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image
 
-from datasets.files import write_text
+from datasets.drawn_parameters import Pose
+from datasets.files import write_data, write_text
 from datasets.labels import EXPRESSIONS
 from orchestrator.run_store import RunData, RunDocument, RunStore, split_trial_name, trial_name
 from trainers.architectures import ARCHITECTURES
@@ -23,9 +26,13 @@ from trainers.result import (
     HISTORY_COLUMNS,
     HISTORY_FILE,
     PREDICTIONS_FILE,
+    PROBES_DIR,
+    PROBES_FILE,
     PROGRESS_FILE,
     RESULT_FILE,
+    ProbeOutcome,
     TrialFailure,
+    TrialProbes,
     TrialProgress,
     TrialResult,
     TrialState,
@@ -56,6 +63,7 @@ class MadeUpRun:
     classes: Mapping[str, Mapping[str, int]] | None = None
     reason: str = "ResourceExhaustedError: out of memory while allocating 2.1 GiB"
     notes: Sequence[str] = ()
+    probe_source: str = "drawn face"
 
     def recipe_written(self) -> dict[str, Any]:
         """The recipe in run.yaml."""
@@ -208,7 +216,46 @@ def _finished(directory: Path, name: str, run: MadeUpRun, rng: np.random.Generat
         versions={"keras": "3.15.0", "tensorflow": "2.21.0"},
         notes=list(run.notes),
     )
+    _probes(directory, name, run, rng)
     write_text(directory / RESULT_FILE, result.model_dump_json(indent=2))
+
+
+def _probes(directory: Path, name: str, run: MadeUpRun, rng: np.random.Generator) -> None:
+    """Four pictures, and 64 maps of 8 by 8 pixels of each."""
+    outcomes = []
+    for pose in Pose:
+        probabilities = rng.dirichlet(np.ones(len(EXPRESSIONS))).tolist()
+        files = {f"{pose}.png": (64, 64, 3), f"{pose}-maps.png": (71, 71)}
+        for file, shape in files.items():
+            stream = io.BytesIO()
+            Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(stream, "PNG")
+            write_data(directory / PROBES_DIR / file, stream.getvalue())
+        outcome = ProbeOutcome(
+            pose=pose,
+            source=run.probe_source,
+            image_file=f"{pose}.png",
+            maps_file=f"{pose}-maps.png",
+            label=1,
+            predicted=int(np.argmax(probabilities)),
+            probabilities=probabilities,
+        )
+        outcomes.append(outcome)
+    record = TrialProbes(
+        trial=name,
+        source="drawn",
+        image_size=64,
+        layer="conv1",
+        channels=64,
+        map_height=8,
+        map_width=8,
+        shown_height=8,
+        shown_width=8,
+        grid_rows=8,
+        grid_columns=8,
+        gap=1,
+        poses=outcomes,
+    )
+    write_text(directory / PROBES_DIR / PROBES_FILE, record.model_dump_json(indent=2))
 
 
 def _history(

@@ -3,6 +3,7 @@
 Texts are plain: each form (HTML, Markdown) escapes them itself.
 """
 
+import base64
 from dataclasses import dataclass
 from typing import Literal
 
@@ -88,8 +89,31 @@ class Chooser:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture within the page: `png` is the file's bytes, `alternative` says what it shows."""
+
+    png: bytes
+    caption: str
+    alternative: str
+
+    @property
+    def address(self) -> str:
+        """The picture as a `data:` address."""
+        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures side by side."""
+
+    id: str
+    caption: str
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
 class Section:
-    """A heading with paragraphs, bullets, a chooser, figures and tables, in this order."""
+    """A heading; paragraphs, bullets, a chooser, figures, tables, galleries in this order."""
 
     id: str
     title: str
@@ -98,6 +122,7 @@ class Section:
     chooser: Chooser | None = None
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
+    galleries: tuple[Gallery, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ from orchestrator.report.paper_tables import (
     printed_section,
     sizes_section,
 )
+from orchestrator.report.poses import poses_section
 from orchestrator.report.tables import data_table, epochs_table, mapping_table
 from trainers.result import TrialState
 
@@ -55,6 +56,7 @@ def build_page(run: RunReport, more: Sequence[Section] = ()) -> Page:
         calibration_section(run),
         _curves_section(run),
         *more,
+        poses_section(run),
         sizes_section(run),
         paper_section(),
         interruptions_section(run),
