@@ -35,15 +35,15 @@ def confusion_section(run: RunReport) -> Section | None:
 
 
 def _figure(scored: Named) -> Figure:
-    figure = new_figure("Predicted expression", "True expression")
+    figure = new_figure("", "")
     for name, label, scores in scored:
         figure.add_trace(_heat_map(name, label, scores))
     figure.update_yaxes(autorange="reversed", type="category")
-    figure.update_xaxes(type="category")
+    figure.update_xaxes(type="category", automargin=True, autotickangles=[0, -45, -90])
     return Figure(
         id="confusion-matrix",
-        caption="Confusion matrix: images by true and predicted expression, darker for a larger "
-        "share of the row",
+        caption="Confusion matrix: images by true expression (rows) and predicted expression "
+        "(columns), tinted by the share of the row",
         alternative="Heat map of eight true by eight predicted expressions for the trial chosen "
         "above it; each field says how many images. The table of confusion matrices gives its "
         "figures for every trial.",
@@ -61,8 +61,9 @@ def _heat_map(name: str, label: str, scores: Scores) -> go.Heatmap:
         text=[list(row) for row in scores.confusion],
         texttemplate="%{text}",
         hovertemplate="%{y} taken for %{x}: %{text} images, %{z:.1f} % of its row<extra></extra>",
+        # Half of the scale: on its darker half the numbers would be hard to read.
         zmin=0,
-        zmax=100,
+        zmax=200,
         xgap=1,
         ygap=1,
         showscale=False,

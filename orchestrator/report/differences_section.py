@@ -148,12 +148,19 @@ def _best_table(run: RunReport, found: Comparisons) -> Table:
         caption=f"{title_of(best)} against each other architecture",
         headers=headers,
         rows=rows,
-        note="Architectures that share a letter can't be told apart. Intervals: paired bootstrap, "
+        note=_trials_note(found)
+        + "Architectures that share a letter can't be told apart. Intervals: paired bootstrap, "
         f"percentiles of {NUM_RESAMPLES:,} resamples of the images. p is corrected over "
         f"{_all_pairs(found)} (comparisons.csv holds them). An interval is of one pair alone and "
         "is not corrected: it can leave 0 out where the corrected test finds no difference.",
         sortable=True,
     )
+
+
+def _trials_note(found: Comparisons) -> str:
+    if not found.many_seeds:
+        return ""
+    return f"Trials of seed {found.seed}, the lowest that all of these architectures have. "
 
 
 def _accuracies(run: RunReport, found: Comparisons) -> dict[str, float]:

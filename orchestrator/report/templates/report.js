@@ -45,7 +45,10 @@
   const paint = (trace) => {
     const color = css(`--series-${trace.meta.series}`);
     const painted = { ...trace, marker: { ...trace.marker, color } };
-    if (trace.type === "heatmap") painted.colorscale = [[0, css("--page")], [1, color]];
+    if (trace.type === "heatmap") {
+      painted.colorscale = [[0, css("--page")], [1, color]];
+      painted.textfont = { color: css("--ink") };
+    }
     if (trace.line) painted.line = { ...trace.line, color };
     if (trace.error_x) painted.error_x = { ...trace.error_x, color, thickness: 2, width: 5 };
     return painted;
