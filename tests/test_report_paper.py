@@ -1,14 +1,18 @@
 """The paper's numbers as embedded: they agree with each other, and the report with them."""
 
 import csv
+import re
 
 import numpy as np
 import pytest
 from scipy.stats import binomtest
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportions_ztest
 
 from datasets.labels import EXPRESSIONS
 from orchestrator.report import paper, write_report
 from orchestrator.report.formats import percent
+from orchestrator.report.paper_differences import against_best
 from orchestrator.report.statistics import Interval, score, wilson_interval
 from tests.made_up_runs import MadeUpRun, predictions_with_counts, write_predictions, write_run
 from trainers.architectures import ARCHITECTURES
@@ -81,6 +85,56 @@ def test_predictions_with_the_papers_counts_give_its_table_3_and_figure_10(tmp_p
             code = EXPRESSIONS.index(row["expression"])
             assert float(row["recall"]) == paper.recall()[row["architecture"]][code]
     assert "not comparable" not in page
+    assert_every_cell_is_the_papers((store.report_dir / "report.md").read_text())
+
+
+def markdown_table(text: str, title: str) -> list[list[str]]:
+    """The cells of the table whose heading begins with `title`, without marks of the best."""
+    lines = text.split(f"### {title}")[1].split("\n\n")[1].splitlines()[2:]
+    rows = [line.strip("| ").split(" | ") for line in lines]
+    return [[re.sub(r"[*★ ]", "", cell) for cell in row] for row in rows]
+
+
+def assert_every_cell_is_the_papers(text: str) -> None:
+    """Table 3 in the accuracy table, Figure 10 in the recall table, as printed."""
+    by_title = {row.title: name for name, row in ARCHITECTURES.items()}
+    accuracies = markdown_table(text, "Validation accuracy of the final epoch")
+    recalls = markdown_table(text, "Recall, percent: of the images")
+    assert len(accuracies) == len(recalls) == 14
+    for title, accuracy, *_ in accuracies:
+        assert accuracy == f"{paper.table3_percent()[by_title[title]]:.2f}"
+    for title, *cells, macro in recalls:
+        name = by_title[title]
+        assert cells == [f"{100 * rate:.2f}" for rate in paper.recall()[name]]
+        # 500 images of each: the macro mean is the accuracy.
+        assert macro == f"{paper.table3_percent()[name]:.2f}"
+
+
+def test_the_papers_best_against_the_others_is_statsmodels():
+    total = paper.VALIDATION_IMAGES
+    counts = {name: printed.correct for name, printed in paper.accuracies().items()}
+    best = max(counts, key=lambda name: counts[name])
+    assert best == "densenet169"
+    tests = against_best()
+    assert {test.architecture for test in tests} == set(counts) - {best}
+    expected = [
+        proportions_ztest([counts[best], counts[test.architecture]], [total, total])[1]
+        for test in tests
+    ]
+    adjusted = multipletests(expected, method="holm")[1]
+    assert [test.p for test in tests] == pytest.approx(expected, abs=1e-9)
+    assert [test.holm_p for test in tests] == pytest.approx(list(adjusted), abs=1e-9)
+    assert {test.architecture for test in tests if test.is_different} == {
+        "resnet101v2",
+        "resnet152",
+    }
+
+
+def test_the_page_says_who_cannot_be_told_from_the_papers_best(tmp_path):
+    write_report(write_run(tmp_path, MadeUpRun(trials=("mobilenet-s0",))).root)
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "11 of the other 13 architectures can't be told from it." in text
+    assert "Its predictions are not published" in text
 
 
 def test_other_data_is_flagged_as_not_comparable(tmp_path):
