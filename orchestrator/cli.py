@@ -22,6 +22,8 @@ from typer.core import TyperGroup
 from datasets.errors import ConfigError, FerOrchError
 from orchestrator.data_cli import data_app
 from orchestrator.multistage_cli import multistage_command
+from orchestrator.report_cli import report_command, status_command
+from orchestrator.texts import visible
 from orchestrator.watch_cli import watch_preemption_command
 
 _WRONG_REQUEST = 2
@@ -60,7 +62,12 @@ def _complain(text: str) -> None:
     # A terminal that is gone must not change the exit code, as rich would have it.
     with suppress(OSError, SystemExit):
         Console(stderr=True).print(
-            text, style="bold red", markup=False, highlight=False, soft_wrap=True
+            visible(text),
+            style="bold red",
+            markup=False,
+            emoji=False,
+            highlight=False,
+            soft_wrap=True,
         )
 
 
@@ -72,6 +79,8 @@ app = typer.Typer(
     help="Train the fourteen CNNs of the facial-expression benchmark and write one report.",
 )
 app.add_typer(data_app, name="data")
+app.command("report")(report_command)
+app.command("status")(status_command)
 app.command("multistage")(multistage_command)
 app.command("watch-preemption")(watch_preemption_command)
 
@@ -129,23 +138,6 @@ def run_all_command(
     )
     request = RunRequest(resolved, run_dir or Path("runs") / resolved.preset, address, dry_run)
     raise typer.Exit(run_all(request, Console()))
-
-
-@app.command("report")
-def report_command(run: Annotated[Path, typer.Argument(help="A run directory.")]) -> None:
-    """Write the report of a run, finished or not, from its result files alone."""
-    from orchestrator.report import write_report
-
-    typer.echo(write_report(run))
-
-
-@app.command("status")
-def status_command(run: Annotated[Path, typer.Argument(help="A run directory.")]) -> None:
-    """Print the trials of a run and where each stands."""
-    from orchestrator.progress import trial_table
-    from orchestrator.run_store import RunStore
-
-    Console().print(trial_table(RunStore(run).trials()))
 
 
 @app.command("models")

@@ -12,10 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.run_store import RunStore, TrialRecord
+from orchestrator.texts import one_line
 from trainers.result import TrialState
 
 _REFRESH_S = 1.0
-_STYLES = {
+STYLES = {
     TrialState.PENDING: "dim",
     TrialState.RUNNING: "cyan",
     TrialState.FINISHED: "green",
@@ -52,8 +53,8 @@ def trial_table(records: list[TrialRecord]) -> Table:
         table.add_column(header, justify="right", no_wrap=True)
     table.add_column("", overflow="ellipsis", no_wrap=True)
     for record in records:
-        cells = (Text(cell) for cell in _cells(record))  # a reason may hold [brackets]
-        table.add_row(*cells, style=_STYLES[record.state])
+        cells = (Text(one_line(cell)) for cell in _cells(record))  # a reason may hold [brackets]
+        table.add_row(*cells, style=STYLES[record.state])
     return table
 
 
@@ -128,17 +129,20 @@ class ProgressView:
             if self._told.get(record.name, "") != line:
                 self._told[record.name] = line
                 if line:
-                    self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+                    self._console.print(
+                        line, highlight=False, markup=False, emoji=False, soft_wrap=True
+                    )
 
 
 def plain_line(record: TrialRecord) -> str:
     """What a log should tell of a trial: state and finished epochs; nothing while pending."""
     accuracy = accuracy_of(record)
     shown = f", validation accuracy {accuracy:.1%}" if accuracy is not None else ""
+    name = one_line(record.name)
     if record.failure:
-        return f"{record.name} {record.state}: {record.failure.reason}"
+        return f"{name} {record.state}: {one_line(record.failure.reason)}"
     if record.result:
-        return f"{record.name} finished{shown}"
+        return f"{name} finished{shown}"
     if record.progress is None:
         return ""
-    return f"{record.name} running, epoch {record.progress.epoch}/{record.progress.epochs}{shown}"
+    return f"{name} running, epoch {record.progress.epoch}/{record.progress.epochs}{shown}"

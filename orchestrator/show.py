@@ -9,6 +9,7 @@ from orchestrator.config import RunConfig
 from orchestrator.plan import Plan
 from orchestrator.progress import duration, trial_table
 from orchestrator.run_store import TrialRecord
+from orchestrator.texts import one_line
 
 
 def _seconds(hours: float | None) -> float | None:
@@ -61,9 +62,11 @@ def print_outcome(records: list[TrialRecord], index: Path, console: Console) -> 
     for record in records:
         if record.failure:
             console.print(
-                f"{record.name} {record.state}: {record.failure.reason} (see {record.directory})",
+                one_line(f"{record.name} {record.state}: {record.failure.reason}")
+                + f" (see {record.directory})",
                 style="red",
                 markup=False,
+                emoji=False,
                 soft_wrap=True,
             )
     console.print(f"report: {index}", markup=False, highlight=False, soft_wrap=True)

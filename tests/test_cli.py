@@ -248,7 +248,7 @@ def test_the_list_of_commands_and_options_changes_on_purpose_only():
             ]
         ),
         "report": ["run"],
-        "status": ["run"],
+        "status": ["--json", "--watch", "run"],
         "models": ["--json"],
         "multistage": sorted(
             [

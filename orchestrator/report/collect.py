@@ -8,6 +8,7 @@ import csv
 import json
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -18,6 +19,7 @@ from orchestrator.report.predictions import Predictions, read_predictions
 from orchestrator.report.probabilities import ProbabilityScores, score_probabilities
 from orchestrator.report.statistics import Scores, score
 from orchestrator.run_store import RUN_FILE, RunDocument, RunStore, TrialRecord
+from orchestrator.texts import one_line
 from trainers.architectures import ARCHITECTURES
 from trainers.result import (
     HISTORY_COLUMNS,
@@ -43,7 +45,7 @@ class EpochRow:
 def title_of(architecture: str) -> str:
     """An architecture's id as people write it; one that is not ours stays as it is."""
     row = ARCHITECTURES.get(architecture)
-    return row.title if row else architecture
+    return row.title if row else one_line(architecture)
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,7 @@ def _trial_report(record: TrialRecord, document: RunDocument) -> TrialReport:
         return TrialReport(record, history=history)
     warnings = _mismatches(record.result, record, document)
     try:
-        predictions = read_predictions(record.directory / PREDICTIONS_FILE)
-        scores = score(predictions.labels, predictions.predicted)
+        predictions, scores, probability_scores = _scored(record.directory / PREDICTIONS_FILE)
     except ValueError as error:
         problem = (
             f"{PREDICTIONS_FILE} can't be used ({error}): no interval and no per-class figures; "
@@ -135,15 +136,27 @@ def _trial_report(record: TrialRecord, document: RunDocument) -> TrialReport:
         )
         return TrialReport(record, None, history, (*warnings, problem))
     warnings = (*warnings, *_disagreements(record.result, scores), *predictions.problems)
-    return TrialReport(
-        record, scores, history, warnings, predictions, _probability_scores(predictions)
-    )
+    return TrialReport(record, scores, history, warnings, predictions, probability_scores)
 
 
-def _probability_scores(predictions: Predictions) -> ProbabilityScores | None:
-    if predictions.probabilities is None:
-        return None
-    return score_probabilities(predictions.labels, predictions.predicted, predictions.probabilities)
+_Scored = tuple[Predictions, Scores, ProbabilityScores | None]
+
+
+def _scored(path: Path) -> _Scored:
+    """A file with its scores, kept while it stays as it is: a watched run is read every 2 s."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return _scored_at(path, ())
+    return _scored_at(path, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
+
+
+@lru_cache(maxsize=512)
+def _scored_at(path: Path, stamp: tuple[int, ...]) -> _Scored:
+    predictions = read_predictions(path)
+    labels, predicted, rows = predictions.labels, predictions.predicted, predictions.probabilities
+    probability_scores = None if rows is None else score_probabilities(labels, predicted, rows)
+    return predictions, score(labels, predicted), probability_scores
 
 
 def _mismatches(result: TrialResult, record: TrialRecord, document: RunDocument) -> tuple[str, ...]:
@@ -177,11 +190,12 @@ def _disagreements(result: TrialResult, scores: Scores) -> tuple[str, ...]:
 def read_history(path: Path) -> tuple[EpochRow, ...]:
     """The finished epochs; stops at the first line that is not whole (a writer may be at work)."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
         return ()
     rows: list[EpochRow] = []
-    for record in csv.DictReader(lines):
+    whole, _, _ = text.rpartition("\n")  # a number whose end is missing is still a number
+    for record in csv.DictReader(whole.splitlines()):
         try:
             epoch = int(record["epoch"])
             values = {name: _float(record[name]) for name in HISTORY_COLUMNS[1:]}

@@ -145,4 +145,8 @@ def state_cell(trial: TrialReport) -> Cell:
             f"{progress.phase}, {progress.epoch} of {progress.epochs} epochs done, "
             f"step {progress.step} of {progress.steps_per_epoch}"
         )
+        if progress.accuracy is not None:
+            detail += f", validation accuracy {percent(progress.accuracy)} % so far"
+        if progress.seconds_left is not None:
+            detail += f", about {duration(progress.seconds_left)} left"
     return Cell(record.state.value or MISSING, record.state.value, detail, state=record.state.value)

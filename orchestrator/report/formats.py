@@ -1,8 +1,21 @@
 """Figures as text. A missing or undefined figure prints as an en dash, never as 0."""
 
 import math
-import unicodedata
 from decimal import ROUND_HALF_UP, Decimal
+
+from orchestrator.texts import one_line
+
+__all__ = [
+    "EN_DASH",
+    "MISSING",
+    "duration",
+    "fixed",
+    "integer",
+    "one_line",
+    "percent",
+    "percent_interval",
+    "plural",
+]
 
 EN_DASH = "\u2013"
 MISSING = EN_DASH
@@ -51,22 +64,6 @@ def duration(seconds: float | None) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60:,} h {minutes % 60:02d} min"
-
-
-def one_line(text: str) -> str:
-    """Any text as one line that shows nothing but its characters.
-
-    Runs of white space become one blank. Control characters (a terminal obeys them), marks that
-    turn the direction of writing and lone surrogates (no file can hold them) become U+FFFD.
-    """
-    return "".join(map(_visible, " ".join(text.split())))
-
-
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-
-
-def _visible(one: str) -> str:
-    return "\ufffd" if one in _BIDI or unicodedata.category(one) in {"Cc", "Cs"} else one
 
 
 def plural(count: int, noun: str) -> str:

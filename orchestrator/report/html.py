@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestrator.report.blocks import Page
+from orchestrator.report.formats import one_line
 
 
 def script_json(text: str) -> Markup:
@@ -17,6 +18,11 @@ def script_json(text: str) -> Markup:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
+
+
+def _finalize(value: object) -> object:
+    """No control character, whatever the file that a text comes from."""
+    return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def to_html(page: Page) -> str:
@@ -28,6 +34,7 @@ def to_html(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_finalize,
     )
     environment.filters["script_json"] = script_json
     figures = [figure for section in page.sections for figure in section.figures]

@@ -1,0 +1,150 @@
+"""What `fer-orch status` prints: the report's accuracy table at the terminal, whatever the state.
+
+Where there is no terminal, one plain line a trial; while watching, a line again when it changes.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.progress import STYLES
+from orchestrator.report.collect import RunReport, TrialReport, collect, states
+from orchestrator.report.columns import accuracy_table, state_cell
+from orchestrator.report.formats import percent, percent_interval
+from orchestrator.report.results import run_results
+from orchestrator.texts import one_line
+from trainers.result import TrialState
+
+INTERVAL_S = 2.0
+
+# Columns of the report's table that fit on a terminal of 80 characters, beside what the state says.
+_SHOWN = ("Architecture", "State", "Accuracy", "95 % interval")
+
+
+def status_json(run_dir: Path) -> str:
+    """What `results.json` would hold now."""
+    return run_results(collect(run_dir)).model_dump_json(indent=2)
+
+
+def print_status(run_dir: Path, console: Console) -> None:
+    """Print a run once."""
+    run = collect(run_dir)
+    if console.is_terminal:
+        console.print(status_view(run))
+        return
+    for line in _lines(run).values():
+        _print_plain(console, line)
+
+
+def watch_status(
+    run_dir: Path, console: Console, pause: Callable[[float], None] = time.sleep
+) -> None:
+    """Print a run again and again until every trial is over."""
+    if console.is_terminal:
+        _watch_live(run_dir, console, pause)
+    else:
+        _watch_lines(run_dir, console, pause)
+
+
+def _watch_live(run_dir: Path, console: Console, pause: Callable[[float], None]) -> None:
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            run = collect(run_dir)
+            live.update(status_view(run), refresh=True)
+            if is_over(run):
+                return
+            pause(INTERVAL_S)
+
+
+def _watch_lines(run_dir: Path, console: Console, pause: Callable[[float], None]) -> None:
+    told: dict[str, str] = {}
+    while True:
+        run = collect(run_dir)
+        for key, line in _lines(run).items():
+            if told.get(key) != line:
+                told[key] = line
+                _print_plain(console, line)
+        if is_over(run):
+            return
+        pause(INTERVAL_S)
+
+
+def is_over(run: RunReport) -> bool:
+    """True when no trial will do anything more."""
+    return all(trial.record.state.is_over() for trial in run.trials)
+
+
+def status_view(run: RunReport) -> Group:
+    """The table, and beneath it what does not add up in the run's files."""
+    warnings = (Text(f"warning: {line}", style="yellow") for line in _warnings(run))
+    return Group(_table(run), *warnings)
+
+
+def _table(run: RunReport) -> Table:
+    source = accuracy_table(run)
+    places = [[header.text for header in source.headers].index(name) for name in _SHOWN]
+    table = Table(title=Text(_headline(run)), title_justify="left")
+    for place in places:
+        header = source.headers[place]
+        table.add_column(
+            Text(f"{header.text}\n{header.unit}".strip()),
+            justify="right" if header.numeric else "left",
+            no_wrap=place != 0,
+            overflow="fold",
+        )
+    table.add_column("", overflow="fold")
+    state = places[_SHOWN.index("State")]
+    for row in source.rows:
+        cells = [_marked(row[place].text, row[place].best) for place in places]
+        # Text, not markup: a reason may hold [brackets].
+        table.add_row(
+            *map(Text, cells),
+            Text(one_line(row[state].detail)),
+            style=STYLES[TrialState(row[state].state)],
+        )
+    return table
+
+
+def _marked(text: str, best: bool) -> str:
+    return f"{one_line(text)} ★" if best else one_line(text)
+
+
+def _headline(run: RunReport) -> str:
+    counted = ", ".join(f"{count} {state}" for state, count in states(run).items() if count)
+    return f"{one_line(run.document.name)}: {counted}"
+
+
+def _warnings(run: RunReport) -> list[str]:
+    return [one_line(text) for text in run_results(run).warnings]
+
+
+def _lines(run: RunReport) -> dict[str, str]:
+    """A plain line for the run, each trial and each warning; by what a change is told of."""
+    trials = {trial.record.name: _line(trial) for trial in run.trials}
+    return {"": _headline(run), **trials, **{text: f"warning: {text}" for text in _warnings(run)}}
+
+
+def _line(trial: TrialReport) -> str:
+    """State, accuracy, finished epochs, reason: nothing that changes at every step."""
+    record = trial.record
+    begin = f"{one_line(record.name)} {record.state}"
+    if record.failure:
+        return f"{begin}: {one_line(state_cell(trial).detail)}"
+    if trial.result:
+        interval = trial.scores.interval if trial.scores else None
+        between = f" ({percent_interval(interval.low, interval.high)})" if interval else ""
+        return f"{begin}, accuracy {percent(trial.accuracy)} %{between}"
+    if record.state is TrialState.RUNNING and record.progress:
+        so_far = record.progress.accuracy
+        shown = "" if so_far is None else f", validation accuracy {percent(so_far)} % so far"
+        return f"{begin}, {record.progress.epoch} of {record.progress.epochs} epochs done{shown}"
+    return begin
+
+
+def _print_plain(console: Console, line: str) -> None:
+    console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
