@@ -15,6 +15,7 @@ from rich.text import Text
 from orchestrator.progress import STYLES
 from orchestrator.report.collect import RunReport, TrialReport, collect, states
 from orchestrator.report.columns import accuracy_table, state_cell
+from orchestrator.report.compare import compared
 from orchestrator.report.formats import percent, percent_interval
 from orchestrator.report.results import run_results
 from orchestrator.texts import one_line
@@ -28,7 +29,7 @@ _SHOWN = ("Architecture", "State", "Accuracy", "95 % interval")
 
 def status_json(run_dir: Path) -> str:
     """What `results.json` would hold now."""
-    return run_results(collect(run_dir)).model_dump_json(indent=2)
+    return run_results(compared(collect(run_dir))).model_dump_json(indent=2)
 
 
 def print_status(run_dir: Path, console: Console) -> None:
