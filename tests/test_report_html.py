@@ -128,6 +128,8 @@ def test_tables_are_semantic_and_figures_have_a_text(mixed_page):
     tables = mixed_page.with_tag("table")
     assert len(mixed_page.with_tag("caption")) == len(tables) >= 6
     assert {attributes.get("scope") for attributes in mixed_page.with_tag("th")} == {"col", "row"}
+    classes = [attributes.get("class") for attributes in mixed_page.with_tag("td")]
+    assert set(classes) == {None, "number", "number best"}
     plots = [
         attributes for attributes in mixed_page.with_tag("div") if attributes.get("class") == "plot"
     ]
