@@ -3,9 +3,10 @@
     python benchmarks/chaos.py WORKDIR [--faults 50] [--seed 0] [--epochs 40]
 
 Four small trials run twice: left alone on this machine, and on a local cluster (a head and two
-nodes) under faults drawn by the seed. The next fault comes when all trials that were at work are at
-work again, further than before. Prints a table as Markdown, writes it to WORKDIR/chaos.md, and
-compares every output; exits 1 if one differs or a fault was not recovered from.
+nodes) under faults drawn by the seed. Two faults come at a time, the next two when all trials that
+were at work are at work again, further than before. Prints a table as Markdown, writes it to
+WORKDIR/chaos.md, and compares every output; exits 1 if one differs or a fault was not recovered
+from.
 """
 
 import argparse
@@ -26,6 +27,9 @@ from orchestrator.run_store import RunStore
 from trainers.checkpoint import Position
 from trainers.result import RESULT_FILE, TrialResult, read_record
 
+# So many faults before the work may recover: one would leave the other trial in peace.
+AT_ONCE = 2
+
 COMPARED = ("history.csv", "predictions.parquet")
 
 
@@ -36,7 +40,9 @@ class Recovery:
     kind: str
     trial: str
     seconds: float | None
-    """Until the trial did a step that it had not done before; None: it never did."""
+    """Until all that were at work did a step that they had not done before; None: never."""
+    steps: int
+    """Done again by all that were at work, for this fault and the one that came with it."""
 
 
 @dataclass
@@ -48,28 +54,32 @@ class Chaos:
     recoveries: list[Recovery] = field(default_factory=list)
 
     def torment(self, faults: int) -> None:
-        """Deal out the faults, each kind about as often, one after the other."""
+        """Deal out the faults, each kind about as often, two at a time."""
         kinds = [getattr(self.victim, name) for name in KINDS]
         deck = [kinds[place % len(kinds)] for place in range(faults)]
         self.rng.shuffle(deck)
-        for number, act in enumerate(deck, start=1):
-            if not self.hit(number, act):
-                return
+        while deck and (trial := self.wait_for_work()):
+            hand, deck = deck[:AT_ONCE], deck[AT_ONCE:]
+            self.hit(hand, trial)
 
-    def hit(self, number: int, act: Callable[[str], None]) -> bool:
-        """One fault and the wait for its recovery; False when no trial is left to hit."""
-        trial = self.wait_for_work()
-        if trial is None:
-            return False
+    def hit(self, acts: list[Callable[[str], None]], trial: str) -> None:
+        """A few faults in a row, the first at `trial`, and the wait until all work is on again."""
         time.sleep(self.rng.uniform(0, 3))
         stood = {name: self.victim.stood(name) for name in self.victim.running()}
-        begin = time.monotonic()
-        act(trial)
-        seconds = self.wait_for_steps(stood, begin)
-        self.recoveries.append(Recovery(act.__name__, trial, seconds))
-        shown = "never" if seconds is None else f"{seconds:.0f} s"
-        print(f"{number}: {act.__name__} at {trial}: {shown}", file=sys.stderr, flush=True)
-        return True
+        before = sum(map(self.victim.repeated, stood))
+        begun = []
+        for act in acts:
+            begun.append((act.__name__, trial, time.monotonic()))
+            act(trial)
+            trial = self.rng.choice([name for name in stood if name != trial] or [trial])
+        over = self.wait_for_steps(stood, time.monotonic())
+        steps = sum(map(self.victim.repeated, stood)) - before
+        for kind, name, begin in begun:
+            seconds = None if over is None else over - begin
+            self.recoveries.append(Recovery(kind, name, seconds, steps))
+            shown = "never" if seconds is None else f"{seconds:.0f} s"
+            number = len(self.recoveries)
+            print(f"{number}: {kind} at {name}: {shown}", file=sys.stderr, flush=True)
 
     def wait_for_work(self) -> str | None:
         """A running trial by chance; None when all are over."""
@@ -85,10 +95,10 @@ class Chaos:
         raise SystemExit("no trial is at work: see the driver's log")
 
     def wait_for_steps(self, stood: dict[str, Position], begin: float) -> float | None:
-        """Seconds until all that were at work are over, or at work further than they stood."""
+        """When all that were at work are over, or at work further than they stood; or None."""
         while time.monotonic() - begin < GIVE_UP_S:
             if all(self.is_on(trial, position) for trial, position in stood.items()):
-                return time.monotonic() - begin
+                return time.monotonic()
             time.sleep(0.05)
         return None
 
@@ -100,13 +110,13 @@ class Chaos:
 
 
 def table(recoveries: list[Recovery]) -> str:
-    """Faults by kind, as Markdown."""
+    """Faults by kind, as Markdown; the steps are a median too, of a fault and its neighbour."""
     by_kind: dict[str, list[Recovery]] = defaultdict(list)
     for one in recoveries:
         by_kind[one.kind].append(one)
     lines = [
-        "| fault | count | recovered | seconds to recover, median | longest |",
-        "|---|--:|--:|--:|--:|",
+        "| fault | count | recovered | seconds to recover, median | longest | steps repeated |",
+        "|---|--:|--:|--:|--:|--:|",
     ]
     for kind in KINDS:
         ours = by_kind[kind]
@@ -114,7 +124,8 @@ def table(recoveries: list[Recovery]) -> str:
         shown = (
             (f"{statistics.median(seconds):.0f}", f"{max(seconds):.0f}") if seconds else ("–", "–")
         )
-        cells = (kind.replace("_", " "), str(len(ours)), str(len(seconds)), *shown)
+        steps = f"{statistics.median(one.steps for one in ours):.0f}" if ours else "–"
+        cells = (kind.replace("_", " "), str(len(ours)), str(len(seconds)), *shown, steps)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

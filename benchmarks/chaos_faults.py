@@ -19,6 +19,7 @@ from trainers.result import RESULT_FILE, TrialState
 TRIALS = ("mobilenet-s0", "mobilenet-s1", "mobilenetv2-s0", "mobilenetv2-s1")
 NOTICE_S = 20
 GIVE_UP_S = 600
+FALL_S = 20
 
 
 @dataclass
@@ -116,10 +117,14 @@ class Victim:
     def controller_killed(self, trial: str) -> None:
         """`kill -9` of one of Train's controllers."""
         pids = [self.pid_of(name) for name in self.running()]
-        _kill(self.rng.choice(_pids("ray::TrainController")))
         end = time.monotonic() + GIVE_UP_S
+        while not (found := _pids("ray::TrainController")) and time.monotonic() < end:
+            time.sleep(0.1)  # the fault before may have taken them all
+        _kill(self.rng.choice(found))
+        # Ray takes the worker down after it, if it had one: a trial may still wait for its place.
+        end = time.monotonic() + FALL_S
         while all(map(is_alive, pids)) and time.monotonic() < end:
-            time.sleep(0.05)  # Ray takes the worker down after it
+            time.sleep(0.05)
 
     def checkpoint_truncated(self, trial: str) -> None:
         """The newest checkpoint is cut in half, and the worker dies."""
@@ -185,6 +190,14 @@ class Victim:
         finally:
             books.close()
 
+    def repeated(self, trial: str) -> int:
+        """Steps of a trial that were done again so far."""
+        books = Books(self.trial_dir(trial))
+        try:
+            return books.account().steps_repeated
+        finally:
+            books.close()
+
     def is_over(self, trial: str) -> bool:
         """True once the trial has a result."""
         return (self.trial_dir(trial) / RESULT_FILE).exists()
@@ -193,7 +206,8 @@ class Victim:
         paths = sorted((self.trial_dir(trial) / "checkpoints").glob("e*.npz"))
         pid = self.pid_of(trial)
         if pid:
-            os.kill(pid, signal.SIGSTOP)  # or it would write a newer one meanwhile
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)  # or it would write a newer one meanwhile
         if paths and paths[-1].exists():
             paths[-1].write_bytes(change(paths[-1].read_bytes()))
         _kill(pid)
