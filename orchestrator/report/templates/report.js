@@ -156,7 +156,7 @@
     });
   };
 
-  const chooser = (element, figure) => {
+  const trialChoice = (element, figure) => {
     const select = figure.querySelector("[data-choose]");
     if (!select) return;
     const names = element.traces.map((trace) => trace.meta.trial).filter((name) => name !== null);
@@ -175,7 +175,7 @@
       element.off = event.detail;
       draw(element);
     });
-    chooser(element, figure);
+    trialChoice(element, figure);
     draw(element);
   }
 
