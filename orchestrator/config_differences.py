@@ -6,7 +6,7 @@ from datasets.errors import ConfigError
 from orchestrator.config import parse_config
 
 # What may change between two starts of one run: it moves no bit of a result.
-_FREE_KEYS = (
+FREE_KEYS = (
     "data.shards",  # the fingerprint is compared instead: a data set may move
     "data.cache_dir",
     "data.cache_mode",
@@ -22,11 +22,11 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
     A key that `before` lacks is newer than its run, which then had the key's default.
     """
-    old, new = _flatten(_completed(before)), _flatten(now)
+    old, new = flatten(_completed(before)), flatten(now)
     return [
         f"{key}: {old.get(key)!r} there, {new.get(key)!r} asked for"
         for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and not key.startswith(_FREE_KEYS)
+        if old.get(key) != new.get(key) and not key.startswith(FREE_KEYS)
     ]
 
 
@@ -37,11 +37,12 @@ def _completed(stored: dict[str, Any]) -> dict[str, Any]:
         return stored
 
 
-def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys joined by dots."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{key}.")
+            flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
     return flat

@@ -9,11 +9,24 @@ from rich.console import Console
 from datasets.errors import ConfigError
 
 
-def report_command(run: Annotated[Path, typer.Argument(help="A run directory.")]) -> None:
-    """Write the report of a run, finished or not, from its result files alone."""
-    from orchestrator.report import write_report
+def report_command(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories.", metavar="RUN...")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where the report goes; default: report/ in the one run.")
+    ] = None,
+    allow_different_data: Annotated[
+        bool,
+        typer.Option("--allow-different-data", help="Runs of different data too, marked as such."),
+    ] = False,
+) -> None:
+    """Write the report of runs, finished or not, from their result files alone."""
+    from orchestrator.report import write_runs
+    from orchestrator.run_store import RunStore
 
-    typer.echo(write_report(run))
+    if out is None and len(runs) > 1:
+        raise ConfigError(f"{len(runs)} runs need --out DIR: a place for their common report")
+    place = out or RunStore(runs[0]).report_dir
+    typer.echo(write_runs(runs, place, allow_different_data=allow_different_data))
 
 
 def status_command(

@@ -64,6 +64,7 @@ class MadeUpRun:
     reason: str = "ResourceExhaustedError: out of memory while allocating 2.1 GiB"
     notes: Sequence[str] = ()
     probe_source: str = "drawn face"
+    fingerprint: str = FINGERPRINT
 
     def recipe_written(self) -> dict[str, Any]:
         """The recipe in run.yaml."""
@@ -93,7 +94,7 @@ def write_run(root: Path, run: MadeUpRun | None = None) -> RunStore:
     store = RunStore(root)
     data = RunData(
         shards="data/drawn",
-        fingerprint=FINGERPRINT,
+        fingerprint=run.fingerprint,
         image_size=64,
         encoding="jpeg",
         classes=run.class_counts(),
@@ -209,7 +210,7 @@ def _finished(directory: Path, name: str, run: MadeUpRun, rng: np.random.Generat
         seconds_lost=float(restarts * 42),
         checkpoint_seconds=1.5,
         steps_repeated=int(rng.integers(0, 9)),
-        data_fingerprint=FINGERPRINT,
+        data_fingerprint=run.fingerprint,
         config_hash="c0ffee" * 4,
         device="CPU",
         threads=2,

@@ -247,7 +247,7 @@ def test_the_list_of_commands_and_options_changes_on_purpose_only():
                 *("--probes", "--set", "--address", "--dry-run"),
             ]
         ),
-        "report": ["run"],
+        "report": sorted(["runs", "--out", "--allow-different-data"]),
         "status": ["--json", "--watch", "run"],
         "models": ["--json"],
         "multistage": sorted(

@@ -56,6 +56,7 @@ CLASS_COLUMNS = [
     "recall_high",
     "predicted",
     "auc",
+    "run",
 ]
 SMALL = MadeUpRun(trials=("densenet121-s0", "mobilenetv2-s0"))
 

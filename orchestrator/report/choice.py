@@ -19,7 +19,6 @@ from orchestrator.report.formats import (
     percent_interval,
 )
 from orchestrator.report.results import trial_row
-from trainers.architectures import ARCHITECTURES
 
 
 @dataclass(frozen=True)
@@ -109,8 +108,8 @@ def choices_of(run: RunReport) -> list[Choice]:
     """One record for each architecture with a finished trial, the most accurate first."""
     groups: dict[str, list[TrialReport]] = defaultdict(list)
     for trial in run.finished:
-        groups[trial.record.architecture].append(trial)
-    found = [_choice(name, trials, run) for name, trials in groups.items()]
+        groups[trial.group].append(trial)
+    found = [_choice(trials, run) for trials in groups.values()]
     return sorted(found, key=lambda choice: (-choice.accuracy, choice.title))
 
 
@@ -134,7 +133,7 @@ def front(choices: list[Choice], cost: Cost) -> list[Choice]:
     return [choice for _, choice in kept]
 
 
-def _choice(name: str, trials: list[TrialReport], run: RunReport) -> Choice:
+def _choice(trials: list[TrialReport], run: RunReport) -> Choice:
     rows = [trial_row(trial) for trial in trials]
     price = price_per_hour(run)
     costs: dict[str, float | None] = {}
@@ -144,9 +143,9 @@ def _choice(name: str, trials: list[TrialReport], run: RunReport) -> Choice:
         costs[cost.key] = fmean(known) if known else None
     seconds = costs["train_seconds"]
     costs["price"] = seconds / 3600 * price if seconds is not None and price is not None else None
-    row = ARCHITECTURES.get(name)
     accuracies = [trial.accuracy for trial in trials]
-    return Choice(name, row.title if row else name, fmean(accuracies), _spread(trials), costs)
+    first = trials[0]
+    return Choice(first.record.architecture, first.title, fmean(accuracies), _spread(trials), costs)
 
 
 def price_per_hour(run: RunReport) -> float | None:

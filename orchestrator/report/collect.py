@@ -7,7 +7,7 @@ report says what is wrong with it.
 import csv
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -42,10 +42,11 @@ class EpochRow:
     val_accuracy: float
 
 
-def title_of(architecture: str) -> str:
-    """An architecture's id as people write it; one that is not ours stays as it is."""
+def title_of(group: str) -> str:
+    """A `TrialReport.group` as people write it; an id that is not ours stays as it is."""
+    architecture, comma, variant = group.partition(", ")
     row = ARCHITECTURES.get(architecture)
-    return row.title if row else one_line(architecture)
+    return f"{row.title if row else one_line(architecture)}{comma}{one_line(variant)}"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,12 @@ class TrialReport:
     warnings: tuple[str, ...] = ()
     predictions: Predictions | None = None
     probability_scores: ProbabilityScores | None = None
+    run: str = ""
+    """What its run is called in the report."""
+    data_fingerprint: str = ""
+    """Of the data that its run is of."""
+    variant: str = ""
+    """What tells its architecture from the same in another run, where seeds do not."""
 
     @property
     def result(self) -> TrialResult | None:
@@ -70,8 +77,13 @@ class TrialReport:
 
     @property
     def title(self) -> str:
-        """The architecture as people write it; an id that is not ours stays as it is."""
-        return title_of(self.record.architecture)
+        """The group as people write it."""
+        return title_of(self.group)
+
+    @property
+    def group(self) -> str:
+        """What its seeds are repetitions of: the architecture, in its run where that matters."""
+        return ", ".join(filter(None, (self.record.architecture, self.variant)))
 
     @property
     def accuracy(self) -> float:
@@ -82,8 +94,18 @@ class TrialReport:
 
 
 @dataclass(frozen=True)
+class RunSource:
+    """One of the run directories that a report is of."""
+
+    label: str
+    root: Path
+    document: RunDocument
+    provenance: dict[str, JsonValue]
+
+
+@dataclass(frozen=True)
 class RunReport:
-    """A run with its trials in plan order."""
+    """A run with its trials in plan order; or several, see `merge`, each with its own."""
 
     document: RunDocument
     provenance: dict[str, JsonValue]
@@ -91,6 +113,7 @@ class RunReport:
     warnings: tuple[str, ...] = field(default=())
     comparisons: Comparisons | None = None
     """Filled by `compare.compared`."""
+    sources: tuple[RunSource, ...] = ()
 
     @property
     def finished(self) -> tuple[TrialReport, ...]:
@@ -103,9 +126,19 @@ class RunReport:
         """True when trials are told apart by more than their architecture."""
         return len({trial.record.seed for trial in self.trials}) > 1
 
+    @property
+    def same_data(self) -> bool:
+        """False where several runs of different data were asked for all the same."""
+        return len({source.document.data.fingerprint for source in self.sources}) <= 1
+
     def name_of(self, trial: TrialReport) -> str:
         """A trial as tables and figures call it."""
         return f"{trial.title}, seed {trial.record.seed}" if self.many_seeds else trial.title
+
+    def key_of(self, trial: TrialReport) -> str:
+        """A trial's own name, and its run where there are several: unique in the report."""
+        several = len(self.sources) > 1
+        return f"{trial.record.name} (run {trial.run})" if several else trial.record.name
 
 
 def collect(run_dir: Path) -> RunReport:
@@ -118,8 +151,13 @@ def collect(run_dir: Path) -> RunReport:
             "name the directory that `fer-orch run-all` was given as --run-dir"
         )
     provenance, warnings = _read_provenance(store.provenance_file)
-    trials = tuple(_trial_report(store.trial(name), document) for name in document.trials)
-    return RunReport(document, provenance, trials, warnings)
+    label, fingerprint = one_line(document.name), document.data.fingerprint
+    trials = tuple(
+        replace(_trial_report(store.trial(name), document), run=label, data_fingerprint=fingerprint)
+        for name in document.trials
+    )
+    source = RunSource(label, run_dir, document, provenance)
+    return RunReport(document, provenance, trials, warnings, sources=(source,))
 
 
 def _trial_report(record: TrialRecord, document: RunDocument) -> TrialReport:

@@ -86,7 +86,7 @@ def accuracy_table(run: RunReport) -> Table:
     best = run.finished[0].accuracy if run.finished else None
     rows = tuple(
         (
-            Cell(run.name_of(trial), run.name_of(trial)),
+            Cell(run.name_of(trial), run.name_of(trial), _data_mark(run, trial)),
             *_cells(trial_row(trial), before, best),
             state_cell(trial),
             *_cells(trial_row(trial), after, best),
@@ -107,6 +107,11 @@ def accuracy_table(run: RunReport) -> Table:
         sortable=True,
         sorted_by=1,
     )
+
+
+def _data_mark(run: RunReport, trial: TrialReport) -> str:
+    """The data of a trial, where not all are of the same."""
+    return "" if run.same_data else f"run {trial.run}, data {trial.data_fingerprint[:12]}"
 
 
 def _cells(row: TrialRow, columns: tuple[Column, ...], best: float | None) -> tuple[Cell, ...]:

@@ -33,7 +33,7 @@ class _Paired:
 
     @property
     def architecture(self) -> str:
-        return self.trial.record.architecture
+        return self.trial.group
 
     @property
     def correct(self) -> np.ndarray:

@@ -23,6 +23,8 @@ def why_not_comparable(run: RunReport) -> str | None:
     Judged by the class counts of both splits (the paper's Table 1 less 500 each, and 500 each), and
     by the source where the run names one: drawn faces can have any counts.
     """
+    if not run.same_data:
+        return "the runs of this report are of different data"
     source = data_source(run)
     if source.startswith("drawn"):
         return "this run's faces are drawn, not photographed"

@@ -166,9 +166,7 @@ def _trials_note(found: Comparisons) -> str:
 def _accuracies(run: RunReport, found: Comparisons) -> dict[str, float]:
     """Of the trials that are compared."""
     return {
-        trial.record.architecture: trial.accuracy
-        for trial in run.finished
-        if trial.record.seed == found.seed
+        trial.group: trial.accuracy for trial in run.finished if trial.record.seed == found.seed
     }
 
 

@@ -108,7 +108,7 @@ def _curve(run: RunReport, trial: TrialReport, column: str, stage: str) -> go.Sc
         opacity=0.65 if stage == "training" else 1,
         meta={
             "series": series,
-            "trial": trial.record.name,
+            "trial": run.key_of(trial),
             "label": run.name_of(trial),
             "stage": stage,
         },

@@ -16,10 +16,10 @@ Trials = Mapping[int, TrialReport]
 
 
 def by_architecture(run: RunReport) -> dict[str, Trials]:
-    """Finished trials by architecture id, the highest mean accuracy first."""
+    """Finished trials by architecture (`TrialReport.group`), the highest mean accuracy first."""
     found: dict[str, dict[int, TrialReport]] = defaultdict(dict)
     for trial in run.finished:
-        found[trial.record.architecture][trial.record.seed] = trial
+        found[trial.group][trial.record.seed] = trial
     means = {name: fmean(t.accuracy for t in trials.values()) for name, trials in found.items()}
     return {name: found[name] for name in sorted(found, key=lambda name: -means[name])}
 

@@ -41,7 +41,8 @@ from orchestrator.report.paper_tables import (
     sizes_section,
 )
 from orchestrator.report.poses import poses_section
-from orchestrator.report.tables import data_table, epochs_table, mapping_table
+from orchestrator.report.run_tables import data_section, run_tables
+from orchestrator.report.tables import epochs_table, mapping_table
 from trainers.result import TrialState
 
 
@@ -61,7 +62,7 @@ def build_page(run: RunReport, more: Sequence[Section] = ()) -> Page:
         paper_section(),
         interruptions_section(run),
         printed_section(run),
-        Section("data", "Data", (_data_sentence(run),), tables=(data_table(run),)),
+        data_section(run),
         _how_section(run),
     )
     return Page(
@@ -96,13 +97,19 @@ def _lead(run: RunReport) -> tuple[str, ...]:
     else:
         own = [trial.accuracy for trial in trials]
         spread = (
-            f"{percent(_mean_accuracy(trials))} % on average over {len(trials)} seeds "
+            f"{percent(_mean_accuracy(trials))} % on average over {_several(trials)} "
             f"({percent_interval(min(own), max(own))} %)"
         )
     sentences = [f"{first}: {spread}, of {plural(len(ranked), 'architecture')} with a result."]
     if clause := undecided_sentence(run) or _overlap_sentence(trials[0], run):
         sentences.append(clause)
     return tuple(sentences)
+
+
+def _several(trials: list[TrialReport]) -> str:
+    """`3 seeds`; `3 trials` where two of them have the same seed, in several runs."""
+    seeds = {trial.record.seed for trial in trials}
+    return f"{len(trials)} {'seeds' if len(seeds) == len(trials) else 'trials'}"
 
 
 def _interval_clause(trial: TrialReport) -> str:
@@ -148,8 +155,10 @@ def _cards(run: RunReport) -> tuple[Card, ...]:
         ),
         Card(
             "Validation images",
-            integer(sum(class_counts(run, "validation"))),
-            f"{integer(sum(class_counts(run, 'train')))} for training",
+            integer(sum(class_counts(run, "validation"))) if run.same_data else MISSING,
+            f"{integer(sum(class_counts(run, 'train')))} for training"
+            if run.same_data
+            else "the runs are of different data",
         ),
         Card(
             "Training time",
@@ -168,7 +177,7 @@ def _best_card(run: RunReport) -> Card:
     scores = trials[0].scores
     detail = title
     if len(trials) > 1:
-        detail += f", mean of {len(trials)} seeds"
+        detail += f", mean of {_several(trials)}"
     elif scores:
         detail += f", {percent_interval(scores.interval.low, scores.interval.high)} %"
     if chance := _chance(run):
@@ -178,7 +187,7 @@ def _best_card(run: RunReport) -> Card:
 
 def _chance(run: RunReport) -> float:
     """Accuracy of always answering the validation split's commonest expression; 0 if unknown."""
-    counts = class_counts(run, "validation")
+    counts = class_counts(run, "validation") if run.same_data else (0,)
     return max(counts) / sum(counts) if sum(counts) else 0.0
 
 
@@ -213,7 +222,7 @@ def _notices(run: RunReport) -> tuple[Notice, ...]:
 
 
 def _trial_warnings(run: RunReport) -> list[str]:
-    warnings = [f"{trial.record.name}: {text}." for trial in run.trials for text in trial.warnings]
+    warnings = [f"{run.key_of(trial)}: {text}." for trial in run.trials for text in trial.warnings]
     for trial in run.finished:
         if trial.scores and trial.scores.interval.low <= _chance(run) and trial is run.finished[0]:
             warnings.append(
@@ -227,7 +236,7 @@ def _trial_notes(run: RunReport) -> list[str]:
     by_text: dict[str, list[str]] = defaultdict(list)
     for trial in run.trials:
         for text in trial.result.notes if trial.result else ():
-            by_text[one_line(text)].append(trial.record.name)
+            by_text[one_line(text)].append(run.key_of(trial))
     everyone = len(run.finished)
     return [
         f"{text} ({'every trial' if len(names) == everyone > 1 else ', '.join(names)})"
@@ -260,20 +269,9 @@ def _curves_section(run: RunReport) -> Section | None:
     )
 
 
-def _data_sentence(run: RunReport) -> str:
-    data = run.document.data
-    train, validation = class_counts(run, "train"), class_counts(run, "validation")
-    return (
-        f"{sum(train):,} training and {sum(validation):,} validation images of "
-        f"{data.image_size} by {data.image_size} pixels ({data.encoding}), "
-        f"fingerprint {data.fingerprint}."
-    )
-
-
 def _how_section(run: RunReport) -> Section:
     tables: list[Table | None] = [
-        mapping_table("config-table", "Configuration", run.document.config),
-        mapping_table("provenance-table", "Provenance", run.provenance),
+        *run_tables(run),
         mapping_table("device-table", "Trained on", _devices(run)),
     ]
     return Section(
@@ -291,7 +289,7 @@ def _devices(run: RunReport) -> dict[str, object]:
     for trial in run.trials:
         if trial.result:
             place = f"{trial.result.device}, {plural(trial.result.threads, 'thread')}"
-            used[place].append(trial.record.name)
+            used[place].append(run.key_of(trial))
     if len(used) == 1:
         return {"every finished trial": next(iter(used))}
     return dict(used.items())

@@ -90,7 +90,7 @@ def counts_table(run: RunReport) -> Table | None:
         caption="Correctly classified validation images of each expression",
         headers=(
             Header("Architecture", numeric=False),
-            *(Header(name, f"of {support:,}") for name, support in names),
+            *(Header(name, f"of {support:,}" if run.same_data else "") for name, support in names),
         ),
         rows=_starred([run.name_of(trial) for trial, _ in scored], counts, integer),
         note=_STAR_NOTE,

@@ -44,12 +44,12 @@ def probed_trials(run: RunReport) -> list[Probed]:
     """Finished trials with a whole record, one an architecture, in the order of the accuracy."""
     lowest: dict[str, TrialReport] = {}
     for trial in run.finished:
-        name = trial.record.architecture
+        name = trial.group
         if name not in lowest or trial.record.seed < lowest[name].record.seed:
             lowest[name] = trial
     found = []
     for trial in run.finished:
-        if lowest[trial.record.architecture] is not trial:
+        if lowest[trial.group] is not trial:
             continue
         try:
             record = read_record(trial.record.directory / PROBES_DIR / PROBES_FILE, TrialProbes)

@@ -94,6 +94,8 @@ class TrialRow(Row):
     log_loss: float | None = Field(None, description="of the probabilities, nats")
     brier: float | None = Field(None, description="over 8 expressions, 0 to 2")
     ece: float | None = Field(None, description="expected calibration error, 15 equal bins")
+    run: str = Field("", description="the run that the trial is of")
+    data_fingerprint: str = Field("", description="of the data that it was trained on")
 
 
 class ClassRow(Row):
@@ -111,6 +113,16 @@ class ClassRow(Row):
     recall_high: float | None = Field(description="Wilson 95 % interval, upper bound")
     predicted: int = Field(description="images given the expression")
     auc: float | None = Field(description="ROC-AUC against the rest")
+    run: str = ""
+
+
+class RunRow(Row):
+    """One run of a report."""
+
+    name: str
+    data: RunData
+    config: dict[str, JsonValue]
+    provenance: dict[str, JsonValue]
 
 
 class RunResults(Row):
@@ -125,9 +137,11 @@ class RunResults(Row):
     seeds: list[SeedsRow] = Field(description="each architecture over its seeds")
     confusions: list[ConfusionRow]
     reliability: list[ReliabilityRow]
-    data: RunData
+    data: RunData = Field(description="of the first run, as are `config` and `provenance`")
     config: dict[str, JsonValue]
     provenance: dict[str, JsonValue]
+    runs: list[RunRow] = Field(description="every run of the report, in the order given")
+    same_data: bool = Field(description="all runs have one data fingerprint")
     paper_comparable: bool = Field(
         description="measured on the paper's data, as far as counts tell"
     )
@@ -198,6 +212,8 @@ def trial_row(trial: TrialReport) -> TrialRow:
             "seed": record.seed,
             "status": record.state,
             "reason": one_line(record.failure.reason) if record.failure else "",
+            "run": trial.run,
+            "data_fingerprint": trial.data_fingerprint,
             **values,
         }
     )
@@ -222,6 +238,7 @@ def class_rows(trial: TrialReport) -> list[ClassRow]:
             recall_high=finite(scores.recall_interval.high),
             predicted=scores.predicted,
             auc=finite(area),
+            run=trial.run,
         )
         for scores, area in zip(trial.scores.classes, auc, strict=True)
     ]
@@ -230,7 +247,7 @@ def class_rows(trial: TrialReport) -> list[ClassRow]:
 def run_results(run: RunReport) -> RunResults:
     """Everything of the run that is data."""
     reason = why_not_comparable(run)
-    prefixed = [f"{trial.record.name}: {text}" for trial in run.trials for text in trial.warnings]
+    prefixed = [f"{run.key_of(trial)}: {text}" for trial in run.trials for text in trial.warnings]
     return RunResults(
         run=run.document.name,
         trials=[trial_row(trial) for trial in run.trials],
@@ -243,6 +260,16 @@ def run_results(run: RunReport) -> RunResults:
         data=run.document.data,
         config=run.document.config,
         provenance=run.provenance,
+        runs=[
+            RunRow(
+                name=source.label,
+                data=source.document.data,
+                config=source.document.config,
+                provenance=source.provenance,
+            )
+            for source in run.sources
+        ],
+        same_data=run.same_data,
         paper_comparable=reason is None,
         paper_not_comparable_because=reason,
         warnings=[*run.warnings, *prefixed],

@@ -45,10 +45,11 @@ def per_class_table(run: RunReport, rate: Rate) -> Table | None:
         (Cell(run.name_of(trial), run.name_of(trial)), *(column[index] for column in marked))
         for index, (trial, _) in enumerate(scored)
     )
-    supports = scored[0][1].classes
+    supports = [scores.classes for _, scores in scored[: 1 if run.same_data else 0]]
+    units = [f"n = {one.support:,}" for classes in supports for one in classes] or [""] * 8
     headers = (
         Header("Architecture", numeric=False),
-        *(Header(name, f"n = {supports[code].support:,}") for code, name in enumerate(EXPRESSIONS)),
+        *(Header(name, unit) for name, unit in zip(EXPRESSIONS, units, strict=True)),
         Header("Macro mean"),
     )
     return Table(

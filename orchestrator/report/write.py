@@ -1,17 +1,20 @@
 """Writes the report's files: same inputs, same bytes; an equal file is not touched."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from datasets.errors import DataError
 from datasets.files import write_data
 from orchestrator.report import pictures
-from orchestrator.report.collect import collect
+from orchestrator.report.blocks import Section
+from orchestrator.report.collect import RunReport
 from orchestrator.report.compare import compared
 from orchestrator.report.comparison_rows import ComparisonRow
 from orchestrator.report.html import to_html
 from orchestrator.report.latex import to_latex
 from orchestrator.report.markdown import to_markdown
+from orchestrator.report.merge import apart, collect_runs
 from orchestrator.report.multistage import MULTISTAGE_DIR, multistage_section
 from orchestrator.report.page import build_page
 from orchestrator.report.results import ClassRow, TrialRow, run_results, to_csv
@@ -26,9 +29,15 @@ def write_report(run_dir: Path) -> Path:
     Raises `ConfigError` where `run_dir` is not a run directory, `DataError` where the report can't
     be written.
     """
-    run = compared(collect(run_dir))
-    multistage = multistage_section(run_dir / MULTISTAGE_DIR)
-    page, results = build_page(run, [multistage] if multistage else []), run_results(run)
+    return write_runs([run_dir], RunStore(run_dir).report_dir)
+
+
+def write_runs(
+    run_dirs: Sequence[Path], directory: Path, *, allow_different_data: bool = False
+) -> Path:
+    """Write one report of all the runs into a directory; the path of its `index.html`."""
+    run = compared(collect_runs(run_dirs, allow_different_data=allow_different_data))
+    page, results = build_page(run, _multistage(run)), run_results(run)
     drawn = pictures.draw(run)
     page = replace(page, files=(*page.files, *drawn))
     texts = {
@@ -41,9 +50,20 @@ def write_report(run_dir: Path) -> Path:
         # Last: who finds it finds the files that it links to.
         INDEX_FILE: to_html(page),
     }
-    directory = RunStore(run_dir).report_dir
     _write(directory, drawn | {name: text.encode("utf-8") for name, text in texts.items()})
     return directory / INDEX_FILE
+
+
+def _multistage(run: RunReport) -> list[Section]:
+    """Figure 7 of each run that has one."""
+    found = [
+        (source, section)
+        for source in run.sources
+        if (section := multistage_section(source.root / MULTISTAGE_DIR))
+    ]
+    if len(run.sources) == 1:
+        return [section for _, section in found]
+    return [apart(section, number, source) for number, (source, section) in enumerate(found, 1)]
 
 
 def _write(directory: Path, files: dict[str, bytes]) -> None:

@@ -1,0 +1,53 @@
+"""What a report says of each of its runs: data, configuration, provenance."""
+
+from dataclasses import replace
+
+from orchestrator.report.blocks import Section, Table
+from orchestrator.report.collect import RunReport, RunSource
+from orchestrator.report.comparison import class_counts
+from orchestrator.report.tables import data_table, mapping_table
+
+
+def data_section(run: RunReport) -> Section:
+    """The data; that of each run where they differ."""
+    if run.same_data:
+        return Section("data", "Data", (_data_sentence(run),), tables=(data_table(run),))
+    parts = [replace(run, document=source.document) for source in run.sources]
+    labelled = list(zip(run.sources, parts, strict=True))
+    return Section(
+        "data",
+        "Data",
+        tuple(f"Run {source.label}: {_data_sentence(part)}" for source, part in labelled),
+        tables=tuple(
+            _of_run(data_table(part), number, source)
+            for number, (source, part) in enumerate(labelled, start=1)
+        ),
+    )
+
+
+def _data_sentence(run: RunReport) -> str:
+    data = run.document.data
+    train, validation = class_counts(run, "train"), class_counts(run, "validation")
+    return (
+        f"{sum(train):,} training and {sum(validation):,} validation images of "
+        f"{data.image_size} by {data.image_size} pixels ({data.encoding}), "
+        f"fingerprint {data.fingerprint}."
+    )
+
+
+def run_tables(run: RunReport) -> list[Table | None]:
+    """Configuration and provenance of each run."""
+    tables: list[Table | None] = []
+    for number, source in enumerate(run.sources, start=1):
+        pair = (
+            mapping_table("config-table", "Configuration", source.document.config),
+            mapping_table("provenance-table", "Provenance", source.provenance),
+        )
+        alone = len(run.sources) == 1
+        tables += pair if alone else [one and _of_run(one, number, source) for one in pair]
+    return tables
+
+
+def _of_run(table: Table, number: int, source: RunSource) -> Table:
+    """The table of one run of several, with its own id."""
+    return replace(table, id=f"{table.id}-{number}", caption=f"{table.caption}, run {source.label}")

@@ -1,0 +1,230 @@
+"""Several runs as one report: told apart, never mixed up, refused where their data differ."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from datasets.errors import ConfigError
+from orchestrator.cli import app
+from orchestrator.report import html, write_runs
+from orchestrator.report.merge import collect_runs
+from orchestrator.report.page import build_page
+from orchestrator.report.results import RunResults
+from tests.made_up_runs import MadeUpRun, write_run
+from tests.test_multistage import write_experiment
+from tests.test_report_html import HOSTILE, Reader, figure_data
+from trainers.result import TrialState
+
+FIRST = MadeUpRun(name="first", trials=("mobilenet-s0", "xception-s0"), states={})
+SECOND = MadeUpRun(
+    name="second",
+    trials=("mobilenet-s0", "resnet50-s0", "densenet121-s0"),
+    states={"resnet50-s0": TrialState.FAILED},
+    seed=1,
+)
+OTHER_DATA = replace(SECOND, fingerprint="0ther" * 10, validation_images=160)
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> list[Path]:
+    return [write_run(tmp_path / one.name, one).root for one in (FIRST, SECOND)]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def report(*words: object) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["report", *map(str, words)])
+    assert "Traceback" not in done.output
+    return done.exit_code, " ".join(done.output.split())
+
+
+def test_every_trial_of_every_run_has_its_row_and_says_its_run(two, tmp_path):
+    code, said = report(*two, "--out", tmp_path / "both")
+    assert (code, said) == (0, str(tmp_path / "both" / "index.html"))
+    found = [
+        (row["run"], row["architecture"], row["status"])
+        for row in rows(tmp_path / "both" / "results.csv")
+    ]
+    assert found == [
+        ("first", "mobilenet", "finished"),
+        ("first", "xception", "finished"),
+        ("second", "mobilenet", "finished"),
+        ("second", "resnet50", "failed"),
+        ("second", "densenet121", "finished"),
+    ]
+    classes = rows(tmp_path / "both" / "per_class.csv")
+    assert [row["run"] for row in classes[::8]] == ["first", "first", "second", "second"]
+    # The figures of a trial are those of the report of its run alone.
+    alone = write_runs([two[1]], tmp_path / "alone").parent
+    assert rows(alone / "results.csv") == rows(tmp_path / "both" / "results.csv")[2:]
+    for run in two:
+        assert not (run / "report").exists()
+
+
+def test_results_json_lists_the_runs(two, tmp_path):
+    write_runs(two, tmp_path / "both")
+    text = (tmp_path / "both" / "results.json").read_text(encoding="utf-8")
+    results = RunResults.model_validate_json(text)
+    assert results.run == "first + second"
+    assert [run.name for run in results.runs] == ["first", "second"]
+    assert results.same_data
+    # Made up anew, the second run's images have other labels.
+    assert all("is not compared image by image" in text for text in results.warnings)
+
+
+def test_only_trials_of_the_same_name_carry_their_runs(two):
+    run = collect_runs(two)
+    names = [run.name_of(trial) for trial in run.trials]
+    assert names == [
+        "MobileNet, run first",
+        "Xception",
+        "MobileNet, run second",
+        "ResNet50",
+        "DenseNet121",
+    ]
+    assert len({run.key_of(trial) for trial in run.trials}) == 5
+
+
+def test_the_page_has_unique_ids_and_curves_and_each_runs_configuration(two, tmp_path):
+    page = Reader(write_runs(two, tmp_path / "both").read_text(encoding="utf-8"))
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for text in ("Configuration, run first", "Provenance, run second", "first + second"):
+        assert text in page.text
+    curves = figure_data(page)["accuracy-curves"]
+    keys = [(trace["meta"]["trial"], trace["meta"]["stage"]) for trace in curves["data"]]
+    assert len(keys) == len(set(keys)) == 8
+
+
+def test_runs_of_the_same_name_are_numbered(tmp_path):
+    runs = [write_run(tmp_path / place, FIRST).root for place in ("a", "b", "c")]
+    labels = [source.label for source in collect_runs(runs).sources]
+    assert labels == ["first", "first (2)", "first (3)"]
+
+
+def test_two_trials_of_one_seed_stand_apart_and_are_compared(tmp_path):
+    one = replace(FIRST, trials=("mobilenet-s0",))
+    runs = [write_run(tmp_path / place, one).root for place in ("a", "b")]
+    write_runs(runs, tmp_path / "both")
+    (pair,) = rows(tmp_path / "both" / "comparisons.csv")
+    assert {pair["architecture_a"], pair["architecture_b"]} == {
+        "mobilenet, run first",
+        "mobilenet, run first (2)",
+    }
+    assert float(pair["mcnemar_p"]) == 1  # they are copies
+    page = build_page(collect_runs(runs))
+    assert page.lead[0].startswith("MobileNet, run first reached")
+    assert "seeds" not in page.cards[0].detail
+
+
+def test_runs_that_share_no_trial_give_seeds_of_one_architecture(tmp_path):
+    seeds = [replace(FIRST, trials=(f"mobilenet-s{seed}",), name=f"s{seed}") for seed in (0, 1)]
+    runs = [write_run(tmp_path / one.name, one).root for one in seeds]
+    page = build_page(collect_runs(runs))
+    assert "on average over 2 seeds" in page.lead[0]
+
+
+def test_different_data_are_refused_with_both_fingerprints_and_the_way_out(tmp_path):
+    runs = [write_run(tmp_path / one.name, one).root for one in (FIRST, OTHER_DATA)]
+    code, said = report(*runs, "--out", tmp_path / "both")
+    assert code == 2
+    for text in (FIRST.fingerprint, OTHER_DATA.fingerprint, "--allow-different-data"):
+        assert text in said
+    assert not (tmp_path / "both").exists()
+
+
+def test_different_data_that_were_asked_for_are_marked_everywhere(tmp_path):
+    runs = [write_run(tmp_path / one.name, one).root for one in (FIRST, OTHER_DATA)]
+    out = tmp_path / "both"
+    code, _ = report(*runs, "--out", out, "--allow-different-data")
+    assert code == 0
+    assert {row["run"]: row["data_fingerprint"] for row in rows(out / "results.csv")} == {
+        "first": FIRST.fingerprint,
+        "second": OTHER_DATA.fingerprint,
+    }
+    results = RunResults.model_validate_json((out / "results.json").read_text(encoding="utf-8"))
+    assert not results.same_data
+    assert not results.paper_comparable
+    page = build_page(collect_runs(runs, allow_different_data=True))
+    warnings = [notice.text for notice in page.notices if notice.kind == "warning"]
+    assert any(text.startswith("the runs are of different data (first: ") for text in warnings)
+    accuracy = next(section for section in page.sections if section.id == "accuracy")
+    marks = {row[0].detail for row in accuracy.tables[0].rows}
+    assert marks == {
+        f"run first, data {FIRST.fingerprint[:12]}",
+        f"run second, data {OTHER_DATA.fingerprint[:12]}",
+    }
+    data = next(section for section in page.sections if section.id == "data")
+    assert [table.id for table in data.tables] == ["data-table-1", "data-table-2"]
+    expressions = next(section for section in page.sections if section.id == "expressions")
+    for table in expressions.tables:
+        assert not any(header.unit for header in table.headers)
+
+
+def test_configurations_that_differ_are_told(tmp_path):
+    other = replace(SECOND, epochs=9, recipe={"batch_size": 32})
+    runs = [write_run(tmp_path / one.name, one).root for one in (FIRST, other)]
+    (warning,) = collect_runs(runs).warnings
+    assert "recipe.epochs 5 (first), 9 (second)" in warning
+    assert "recipe.batch_size 16 (first), 32 (second)" in warning
+    assert "seeds" not in warning
+
+
+def test_a_runs_own_warnings_name_it(two):
+    (two[1] / "provenance.json").unlink()
+    (two[1] / "trials" / "mobilenet-s0" / "predictions.parquet").unlink()
+    run = collect_runs(two)
+    assert any(text.startswith("run second: provenance.json is missing") for text in run.warnings)
+    notices = [notice.text for notice in build_page(run).notices]
+    assert any("mobilenet-s0 (run second): predictions.parquet" in text for text in notices)
+
+
+def test_multistage_trainings_of_two_runs_stand_apart(two, tmp_path, monkeypatch):
+    monkeypatch.setattr(html, "_plotly", lambda: "")
+    for run in two:
+        write_experiment(run / "multistage")
+    page = Reader(write_runs(two, tmp_path / "both").read_text(encoding="utf-8"))
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {"multistage-1", "multistage-2"} <= set(ids)
+    assert {
+        str(one["href"])[1:] for one in page.with_tag("a") if str(one["href"])[0] == "#"
+    } <= set(ids)
+
+
+def test_requests_that_make_no_sense_are_refused(two, tmp_path):
+    code, said = report(*two)
+    assert code == 2
+    assert "2 runs need --out DIR" in said
+    code, said = report(two[0], two[0] / ".." / "first", "--out", tmp_path / "out")
+    assert code == 2
+    assert "is given twice" in said
+    with pytest.raises(ConfigError, match=r"holds no run\.yaml"):
+        collect_runs([two[0], tmp_path])
+
+
+def test_one_run_may_go_elsewhere(two, tmp_path):
+    code, _ = report(two[0], "--out", tmp_path / "elsewhere")
+    assert code == 0
+    assert (tmp_path / "elsewhere" / "index.html").exists()
+    assert not (two[0] / "report").exists()
+
+
+def test_hostile_names_of_runs_come_out_as_text(tmp_path):
+    runs = [
+        write_run(tmp_path / place, replace(one, name=HOSTILE)).root
+        for place, one in (("a", FIRST), ("b", OTHER_DATA))
+    ]
+    index = write_runs(runs, tmp_path / "both", allow_different_data=True)
+    page = Reader(index.read_text(encoding="utf-8"))
+    sources = [str(attributes["src"]) for attributes in page.with_tag("img")]
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert f"{HOSTILE} (2)" in page.text
+    latex = (index.parent / "tables.tex").read_text(encoding="ascii")
+    assert r"\textless{}/script\textgreater{}" in latex
