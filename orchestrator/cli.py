@@ -22,6 +22,7 @@ from typer.core import TyperGroup
 from datasets.errors import ConfigError, FerOrchError
 from orchestrator.data_cli import data_app
 from orchestrator.multistage_cli import multistage_command
+from orchestrator.predict_cli import predict_command
 from orchestrator.report_cli import report_command, status_command
 from orchestrator.texts import visible
 from orchestrator.watch_cli import watch_preemption_command
@@ -82,6 +83,7 @@ app.add_typer(data_app, name="data")
 app.command("report")(report_command)
 app.command("status")(status_command)
 app.command("multistage")(multistage_command)
+app.command("predict")(predict_command)
 app.command("watch-preemption")(watch_preemption_command)
 
 

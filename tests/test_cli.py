@@ -256,6 +256,9 @@ def test_the_list_of_commands_and_options_changes_on_purpose_only():
                 *("--seed", "--set", "--address"),
             ]
         ),
+        "predict": sorted(
+            ["model", "images", "--architecture", "--seed", "--top", "--json"],
+        ),
         "watch-preemption": sorted(
             ["--cloud", "--address", "--interval", "--rebalance", "--metadata-url", "--node-id"]
         ),
