@@ -24,6 +24,26 @@ class Split(Protocol):
         """Return the images at `indices`, uint8 [len(indices), height, width, 3]."""
 
 
+class Subset:
+    """Some rows of a split, as a split of its own: `rows` are their places there, int64 [count]."""
+
+    def __init__(self, split: Split, rows: npt.NDArray[np.int64]) -> None:
+        self._split = split
+        self._rows = rows
+
+    @property
+    def labels(self) -> npt.NDArray[np.int8]:
+        """See `Split`."""
+        return self._split.labels[self._rows]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def gather(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        """See `Split`."""
+        return self._split.gather(self._rows[indices])
+
+
 def _num_steps(rows: int, batch_size: int) -> int:
     if batch_size < 1:
         raise ValueError(f"batch_size {batch_size} is below 1")
@@ -35,6 +55,7 @@ class TrainBatches:
 
     def __init__(self, split: Split, batch_size: int, seed: int) -> None:
         self.steps_per_epoch = _num_steps(len(split), batch_size)
+        self.images = len(split)
         self._split = split
         self._batch_size = batch_size
         self._seed = seed

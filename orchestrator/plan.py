@@ -84,10 +84,13 @@ class Plan:
 def training_gflop(row: Architecture, recipe: Recipe, train: int, validation: int) -> float:
     """Work of a trial in 1e9 operations: training passes and one evaluation each epoch.
 
+    What is held out of training is evaluated too.
+
     Multiply-adds of a convolutional network grow with the image's area.
     """
     forward = row.gmacs_224 * _FLOPS_PER_MAC * (recipe.image_size / _TABLE_SIZE) ** 2
-    return forward * recipe.epochs * (_TRAIN_PASSES * train + validation)
+    held_out = recipe.selection_fraction * train
+    return forward * recipe.epochs * (_TRAIN_PASSES * (train - held_out) + held_out + validation)
 
 
 def make_plan(config: RunConfig, rows: Mapping[str, int], resources: Resources) -> Plan:

@@ -16,6 +16,7 @@ where this very process is ended, as `kill -9` would, or asked to stop:
     remove-cache:K      it removes them
     cut-cache:K         it cuts them short
     clock-back:S        the clock is S seconds behind the one of the attempt before
+    hold-out:F          no end: so much of training is held out to choose the epoch
 """
 
 import os
@@ -24,6 +25,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +216,8 @@ def arrange(moment: str, spec: TrialSpec) -> None:
     elif kind == "disk-error":
         code, times = where.split(":")
         on_disk(int(code), int(times))
+    elif kind == "hold-out":
+        pass  # it is in the recipe already
     elif kind == "clock-back":
         set_back(float(where))
     else:
@@ -237,9 +241,17 @@ class KeepingContext(LocalContext):
         super().forget()
 
 
+def holding_out(spec: TrialSpec, moments: list[str]) -> TrialSpec:
+    """The trial with a part of training held out, where a moment says so."""
+    parts = [float(one.partition(":")[2]) for one in moments if one.startswith("hold-out")]
+    update = {"selection_fraction": parts[0]} if parts else {}
+    return replace(spec, recipe=spec.recipe.model_copy(update=update))
+
+
 if __name__ == "__main__":
     hangs = any(one.startswith("hang") for one in sys.argv[3:])
     spec = spec_of(Path(sys.argv[1]), Path(sys.argv[2]), hang_s=25 if hangs else 300)
+    spec = holding_out(spec, sys.argv[3:])
     (spec.trial_dir / STOP_FILE).unlink(missing_ok=True)
     context._LOOK_EVERY_S = 0.0  # a stop is seen after the very step
     for one in sys.argv[3:]:

@@ -58,13 +58,23 @@ class Identity:
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """One finished epoch; `epoch` counts from 1. Losses are in nats, accuracies fractions of 1."""
+    """One finished epoch; `epoch` counts from 1. Losses are in nats, accuracies fractions of 1.
+
+    `selection_accuracy` is that on the part of training which is held out, None if there is none.
+    """
 
     epoch: int
     loss: float
     accuracy: float
     val_loss: float
     val_accuracy: float
+    selection_accuracy: float | None = None
+
+    def figures(self) -> dict[str, float]:
+        """What is known of it, by name, without the epoch."""
+        named = asdict(self)
+        del named["epoch"]
+        return {name: value for name, value in named.items() if value is not None}
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,10 @@ class Recipe(BaseModel):
     evaluation_batch_size: int = Field(default=64, ge=1)
     """Images a step when evaluating."""
 
+    selection_fraction: float = Field(default=0.0, ge=0, le=0.5)
+    """Part of each class of the training split that is not trained on but chooses the best epoch;
+    0: none, and the best epoch is that of the validation split, which flatters it."""
+
     @field_validator("weights")
     @classmethod
     def _absolute_directory(cls, weights: str) -> str:
@@ -75,6 +79,8 @@ RECIPES: dict[str, Recipe] = {
 def config_hash(architecture: str, seed: int, recipe: Recipe) -> str:
     """Short SHA-256 of all that decides a trial's numbers besides the data."""
     chosen = recipe.model_dump(mode="json")
+    if not recipe.selection_fraction:
+        del chosen["selection_fraction"]  # newer than the hashes of runs that go on
     text = json.dumps(
         {"architecture": architecture, "seed": seed, "recipe": chosen}, sort_keys=True
     )

@@ -25,6 +25,8 @@ PROBES_DIR = "probes"
 PROBES_FILE = "probes.json"
 
 HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")
+SELECTION_COLUMN = "selection_accuracy"
+"""The last column of a history, where `recipe.selection_fraction` holds out a part of training."""
 
 
 class TrialState(StrEnum):
@@ -72,6 +74,14 @@ class TrialResult(_Record):
     macro_f1: float
     best_epoch: int = Field(description="epoch (from 1) of the highest validation accuracy")
     best_accuracy: float
+    selected_epoch: int | None = Field(
+        default=None,
+        description="epoch of the highest accuracy on the part of training that is held out "
+        "(`recipe.selection_fraction`); null where there is none",
+    )
+    selected_accuracy: float | None = Field(
+        default=None, description="validation accuracy of that epoch"
+    )
     parameters: int = Field(description="of the model with its eight-class head")
     size_mb: float = Field(
         description="parameters as float32, MiB (the unit of the paper's Table 2)"

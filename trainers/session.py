@@ -20,6 +20,7 @@ from trainers.examination import Examination, examine
 from trainers.interruption import Cause, TrialInterrupted
 from trainers.progress import ProgressWriter
 from trainers.result import TrialResult
+from trainers.selection import hold_out
 from trainers.spec import TrialSpec
 from trainers.tensorboard_log import TensorBoardLog
 from trainers.watchdog import Watchdog
@@ -53,6 +54,7 @@ class Session:
     model: "keras.Model"
     train: TrainBatches
     validation: EvaluationBatches
+    selection: EvaluationBatches | None
     identity: Identity
     machine: Machine
     log: TensorBoardLog
@@ -77,8 +79,12 @@ class Session:
         from trainers.model import build_model, compile_model
 
         recipe = spec.recipe
-        train = TrainBatches(data.split("train"), recipe.batch_size, spec.seed)
+        trained, held_out = hold_out(data.split("train"), recipe.selection_fraction, spec.seed)
+        train = TrainBatches(trained, recipe.batch_size, spec.seed)
         validation = EvaluationBatches(data.split("validation"), recipe.evaluation_batch_size)
+        selection = None
+        if held_out is not None:
+            selection = EvaluationBatches(held_out, recipe.evaluation_batch_size)
         progress.plan(train.steps_per_epoch)
         watchdog.beat()
         model = build_model(architecture(spec.architecture), recipe, spec.seed)
@@ -94,6 +100,7 @@ class Session:
             model=model,
             train=train,
             validation=validation,
+            selection=selection,
             identity=Identity(spec.name, spec.config_hash, data.manifest.fingerprint),
             machine=Machine(backend.device_name(), spec.threads, versions),
             log=TensorBoardLog(spec.trial_dir),
@@ -142,9 +149,15 @@ class Session:
 
     def evaluate(self) -> Evaluation:
         """Evaluate on the whole validation split."""
+        return self._evaluate(self.validation)
+
+    def _selection_accuracy(self) -> float | None:
+        return None if self.selection is None else self._evaluate(self.selection).accuracy
+
+    def _evaluate(self, batches: EvaluationBatches) -> Evaluation:
         self.progress.phase("evaluating")
         begin = time.perf_counter()
-        evaluation = evaluate(self.model, self.validation, on_batch=self.watchdog.beat)
+        evaluation = evaluate(self.model, batches, on_batch=self.watchdog.beat)
         clock = self.cursor.clock
         seconds = clock.evaluate_s + time.perf_counter() - begin
         self.cursor.clock = replace(clock, evaluate_s=seconds)
@@ -159,6 +172,7 @@ class Session:
             accuracy=logs["accuracy"],
             val_loss=evaluation.loss,
             val_accuracy=evaluation.accuracy,
+            selection_accuracy=self._selection_accuracy(),
         )
         self.history = (*self.history, row)
         self.cursor.position = position
@@ -167,7 +181,7 @@ class Session:
         self.books.step(position)
         self._write_history()
         self.log.epoch(row)
-        self.context.report(asdict(row))
+        self.context.report({"epoch": row.epoch} | row.figures())
 
     def stop_if_asked(self) -> None:
         """Raise `TrialInterrupted` when the trial is to stop before it trains on."""
@@ -232,7 +246,7 @@ class Session:
             model=self.model,
             evaluation=evaluation,
             image_ids=self.data.split("validation").image_ids,
-            train_images=len(self.data.split("train")),
+            train_images=self.train.images,
             steps_per_epoch=self.train.steps_per_epoch,
             history=self.history,
             clock=self.cursor.clock,

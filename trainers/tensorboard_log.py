@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 from tensorboard.summary import Writer
@@ -23,11 +22,10 @@ class TensorBoardLog:
         self._writer = Writer(str(trial_dir / "tensorboard"))
 
     def epoch(self, row: HistoryRow) -> None:
-        """Add the four curves' points of a finished epoch."""
+        """Add the curves' points of a finished epoch."""
         with _tolerated():
-            for name, value in asdict(row).items():
-                if name != "epoch":
-                    self._writer.add_scalar(name, value, row.epoch)
+            for name, value in row.figures().items():
+                self._writer.add_scalar(name, value, row.epoch)
             self._writer.flush()
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ from trainers.result import (
     PREDICTIONS_FILE,
     PROGRESS_FILE,
     RESULT_FILE,
+    SELECTION_COLUMN,
     TrialFailure,
     TrialResult,
 )
@@ -51,6 +52,7 @@ def write_result(
     """Write history, predictions, model and probes, then the result."""
     precision, recall, f1 = evaluation.macro()
     best = max(history, key=lambda row: (row.val_accuracy, -row.epoch))
+    selected = _selected(history)
     parameters = int(model.count_params())
     result = TrialResult(
         trial=spec.name,
@@ -69,6 +71,8 @@ def write_result(
         macro_f1=f1,
         best_epoch=best.epoch,
         best_accuracy=best.val_accuracy,
+        selected_epoch=selected.epoch if selected else None,
+        selected_accuracy=selected.val_accuracy if selected else None,
         parameters=parameters,
         size_mb=parameters * _BYTES_PER_FLOAT32 / 2**20,
         train_seconds=clock.train_s,
@@ -98,6 +102,12 @@ def write_result(
     return result
 
 
+def _selected(history: Sequence[HistoryRow]) -> HistoryRow | None:
+    """The epoch that the held-out part of training chooses: the first of the best."""
+    rows = [row for row in history if row.selection_accuracy is not None]
+    return max(rows, key=lambda row: (row.selection_accuracy, -row.epoch), default=None)
+
+
 def write_history(directory: Path, history: Sequence[HistoryRow]) -> None:
     """Write `history.csv`: the finished epochs, also of a trial that is still running."""
     write_text(directory / HISTORY_FILE, _history_csv(history))
@@ -105,10 +115,14 @@ def write_history(directory: Path, history: Sequence[HistoryRow]) -> None:
 
 def _history_csv(history: Sequence[HistoryRow]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, HISTORY_COLUMNS, lineterminator="\n")
+    selects = any(row.selection_accuracy is not None for row in history)
+    columns = (*HISTORY_COLUMNS, SELECTION_COLUMN) if selects else HISTORY_COLUMNS
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    # repr of a float is exact: reading the file gives the same bits back.
-    writer.writerows({name: repr(value) for name, value in asdict(row).items()} for row in history)
+    for row in history:
+        # repr of a float is exact: reading the file gives the same bits back.
+        figures = {name: repr(value) for name, value in row.figures().items()}
+        writer.writerow({"epoch": row.epoch} | figures)
     return text.getvalue()
 
 
