@@ -4,17 +4,7 @@ from typing import Any
 
 from datasets.errors import ConfigError
 from orchestrator.config import parse_config
-
-# What may change between two starts of one run: it moves no bit of a result.
-FREE_KEYS = (
-    "data.shards",  # the fingerprint is compared instead: a data set may move
-    "data.cache_dir",
-    "data.cache_mode",
-    "resources.max_concurrent",
-    "resources.max_failures",
-    "resilience.",
-    "estimate.",
-)
+from orchestrator.config_keys import FREE_KEYS, flatten
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
@@ -35,14 +25,3 @@ def _completed(stored: dict[str, Any]) -> dict[str, Any]:
         return parse_config(stored).model_dump(mode="json")
     except ConfigError:  # of a version with other keys: compared as it stands
         return stored
-
-
-def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys joined by dots."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

@@ -15,6 +15,7 @@ results      the schema of results.json
 figures      the interactive figures (plotly)
 pictures     the figures as files (matplotlib), with picture_curves, picture_matrices, palette
 *_section, *_table   one section or table of the page each
+summary, notices   the head of the page
 page         what the page and the Markdown file say, form aside
 html, markdown, latex   the forms
 write        all of it into a directory

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from datasets.errors import ConfigError
-from orchestrator.config_differences import FREE_KEYS, flatten
+from orchestrator.config_keys import FREE_KEYS, flatten
 from orchestrator.report.blocks import Section
 from orchestrator.report.collect import RunReport, RunSource, TrialReport, collect
 

@@ -66,6 +66,11 @@ class TrialRow(Row):
     best_accuracy: float | None = Field(None, description="chosen on the validation split itself")
     correct: int | None = Field(None, description="validation images predicted correctly")
     validation_images: int | None = None
+    selected_epoch: int | None = Field(
+        None, description="chosen on a part held out of training; null where there is none"
+    )
+    selected_accuracy: float | None = Field(None, description="validation accuracy of that epoch")
+    device_name: str | None = Field(None, description="model of GPU or processor")
     gflops: float | None = Field(None, description="of one image's forward pass, 1e9 operations")
     latency_ms: float | None = Field(None, description="one image, median, on the trial's device")
     latency_ms_p90: float | None = Field(None, description="one image, 90th percentile")

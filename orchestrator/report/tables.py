@@ -47,7 +47,7 @@ def per_class_table(run: RunReport, rate: Rate) -> Table | None:
     )
     supports = [scores.classes for _, scores in scored[: 1 if run.same_data else 0]]
     units = [f"n = {one.support:,}" for classes in supports for one in classes] or [""] * 8
-    headers = (
+    headers: tuple[Header, ...] = (
         Header("Architecture", numeric=False),
         *(Header(name, unit) for name, unit in zip(EXPRESSIONS, units, strict=True)),
         Header("Macro mean"),
@@ -100,7 +100,7 @@ def epochs_table(run: RunReport) -> Table | None:
     trials = [trial for trial in (*run.finished, *_unfinished(run)) if trial.history]
     if not trials:
         return None
-    headers = (
+    headers: tuple[Header, ...] = (
         Header("Architecture", numeric=False),
         Header("Epochs"),
         Header("Training accuracy", "%, last"),
@@ -111,16 +111,25 @@ def epochs_table(run: RunReport) -> Table | None:
         Header("Validation loss", "last"),
         Header("Lowest validation loss"),
     )
-    return Table(
-        id="epochs-table",
-        caption="The curves in figures",
-        headers=headers,
-        rows=tuple(_epochs_row(run, trial) for trial in trials),
-        note="Training figures are running means over an epoch while the weights change; "
+    rows = tuple(_epochs_row(run, trial) for trial in trials)
+    note = (
+        "Training figures are running means over an epoch while the weights change; "
         "validation figures are of the epoch's last weights. The best epoch was chosen on the "
-        "validation images themselves: it flatters.",
-        sortable=True,
+        "validation images themselves: it flatters."
     )
+    if any(trial.result and trial.result.selected_epoch is not None for trial in trials):
+        headers = (*headers, Header("Selected epoch"), Header("Its validation accuracy", "%"))
+        rows = tuple(
+            (*row, *_selected_cells(trial)) for row, trial in zip(rows, trials, strict=True)
+        )
+        note += " The selected epoch was chosen on a part held out of training."
+    return Table("epochs-table", "The curves in figures", headers, rows, note, sortable=True)
+
+
+def _selected_cells(trial: TrialReport) -> tuple[Cell, Cell]:
+    epoch = trial.result.selected_epoch if trial.result else None
+    accuracy = trial.result.selected_accuracy if trial.result else None
+    return number_cell(epoch, integer(epoch)), number_cell(accuracy, percent(accuracy))
 
 
 def _unfinished(run: RunReport) -> Iterator[TrialReport]:
