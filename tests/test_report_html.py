@@ -139,6 +139,19 @@ def test_tables_are_semantic_and_figures_have_a_text(mixed_page):
         assert len(str(attributes["aria-label"])) > 40
 
 
+def test_numbers_and_the_best_of_them_have_their_classes(mixed_page):
+    kinds = {str(attributes.get("class")) for attributes in mixed_page.with_tag("td")}
+    assert kinds == {"None", "number", "number best"}
+
+
+def test_control_characters_do_not_reach_the_page(tmp_path):
+    name = "a\x1b[31m\u202eb\x01-s0"
+    run = MadeUpRun(trials=(name,), states={}, recipe={"k\x1b": "v\x07"}, notes=("n\x9b",))
+    text = write_report(write_run(tmp_path, run).root).read_text(encoding="utf-8")
+    ours = re.sub(r'<script id="plotly">.*?</script>', "", text, flags=re.DOTALL)
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", ours)
+
+
 def test_failed_running_and_pending_trials_are_told_with_their_reason(mixed_page):
     text = " ".join(mixed_page.text.split())
     assert "failed ResourceExhaustedError: out of memory while allocating 2.1 GiB" in text

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.report import write_report
@@ -52,11 +52,13 @@ def read_back(latex: str) -> str:
     return re.sub(pattern, group, latex)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))
 def test_ascii_comes_out_as_it_went_in(text: str):
     assert read_back(escape(text)) == one_line(text)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_becomes_ascii_on_one_line(text: str):
     for written in (escape(text), escape_breakable(text)):

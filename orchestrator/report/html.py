@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestrator.report.blocks import Page
-from orchestrator.report.formats import one_line
+from orchestrator.texts import visible
 
 
 def script_json(text: str) -> Markup:
@@ -22,7 +22,7 @@ def script_json(text: str) -> Markup:
 
 def _finalize(value: object) -> object:
     """No control character, whatever the file that a text comes from."""
-    return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def to_html(page: Page) -> str:

@@ -73,7 +73,7 @@ def _with_paper(run: RunReport, table: Table, printed: _Printed) -> Table:
         details = [f"paper {printed.show(value)}" for value in theirs] if theirs else [""] * 9
         beside = (replace(cell, detail=text) for cell, text in zip(cells, details, strict=True))
         rows.append((name, *beside))
-    note = f"{table.note} Beneath each figure: the paper's Figure {printed.number}."
+    note = f"{table.note} In each cell also the paper's, from its Figure {printed.number}."
     return replace(table, rows=tuple(rows), note=note.strip())
 
 
