@@ -192,6 +192,7 @@ def test_a_long_name_is_cut():
     assert short("a b\nc") == "a b c"
 
 
+@pytest.mark.slow
 def test_fourteen_architectures_with_three_seeds_are_drawn_in_bounded_time(tmp_path):
     trials = tuple(f"{name}-s{seed}" for name in ARCHITECTURES for seed in range(3))
     made = MadeUpRun(trials=trials, states={}, epochs=100, validation_images=4000)

@@ -212,6 +212,7 @@ def lengths(size: int) -> list[int]:
 
 def test_whatever_file_is_half_written_report_and_status_work(tmp_path, monkeypatch):
     monkeypatch.setattr(html, "_plotly", lambda: "")  # 5 MB each time
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
     store = write_run(tmp_path, SMALL)
     whole = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert {path.name for path in whole} >= {"run.yaml", "result.json", "history.csv"}
