@@ -25,7 +25,7 @@ from datasets.errors import ConfigError
 from datasets.files import write_text
 from orchestrator.config import RunConfig
 from orchestrator.report.collect import read_history
-from orchestrator.report.multistage import (
+from orchestrator.report.sections.multistage import (
     MULTISTAGE_DIR,
     RESULT_FILE,
     MultistageResult,

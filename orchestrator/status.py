@@ -14,10 +14,10 @@ from rich.text import Text
 
 from orchestrator.progress import STYLES
 from orchestrator.report.collect import RunReport, TrialReport, collect, states
-from orchestrator.report.columns import accuracy_table, state_cell
-from orchestrator.report.compare import compared
 from orchestrator.report.formats import percent, percent_interval
 from orchestrator.report.results import run_results
+from orchestrator.report.scores.compare import compared
+from orchestrator.report.sections.columns import accuracy_table, state_cell
 from orchestrator.texts import one_line
 from trainers.result import TrialState
 

@@ -12,7 +12,7 @@ from datasets.prepare import synth
 @pytest.fixture(scope="module", autouse=True)
 def _no_pictures(request: pytest.FixtureRequest) -> Iterator[None]:
     """Pictures take seconds to draw: reports have them only in modules that say WITH_PICTURES."""
-    pictures = sys.modules.get("orchestrator.report.pictures")
+    pictures = sys.modules.get("orchestrator.report.pictures.draw")
     with pytest.MonkeyPatch.context() as patch:
         if pictures and not getattr(request.module, "WITH_PICTURES", False):
             patch.setattr(pictures, "draw", lambda run: {})

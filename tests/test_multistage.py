@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.report import write_report
-from orchestrator.report.multistage import (
+from orchestrator.report.sections.multistage import (
     RESULT_FILE,
     MultistageResult,
     multistage_section,

@@ -10,7 +10,7 @@ from orchestrator.report.blocks import Table
 from orchestrator.report.collect import RunReport, collect
 from orchestrator.report.formats import fixed, percent
 from orchestrator.report.page import build_page
-from orchestrator.report.paper_tables import (
+from orchestrator.report.sections.paper_tables import (
     bests_table,
     counts_table,
     expression_tables,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.report.choice import COSTS, Choice, choices_of, front, known_costs
-from orchestrator.report.choice_page import choice_section
 from orchestrator.report.collect import collect
+from orchestrator.report.scores.choice import COSTS, Choice, choices_of, front, known_costs
+from orchestrator.report.sections.choice import choice_section
 from tests.made_up_runs import MadeUpRun, write_run
 
 PARAMETERS = COSTS[0]

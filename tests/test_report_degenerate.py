@@ -14,15 +14,15 @@ import pytest
 
 from datasets.labels import EXPRESSIONS
 from orchestrator.report import write_report
-from orchestrator.report.paired_tests import (
+from orchestrator.report.scores.paired_tests import (
     cochran_q,
     holm,
     mcnemar_p,
     seeds_p,
     two_proportions_p,
 )
-from orchestrator.report.probabilities import score_probabilities
-from orchestrator.report.statistics import score
+from orchestrator.report.scores.probabilities import score_probabilities
+from orchestrator.report.scores.statistics import score
 from orchestrator.run_store import RunStore
 from tests.made_up_runs import MadeUpRun, write_predictions, write_run
 

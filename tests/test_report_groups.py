@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.report.groups import groups_of, letter, letters_by_name
+from orchestrator.report.scores.groups import groups_of, letter, letters_by_name
 
 NAMES = tuple("ABCDEFGH")
 

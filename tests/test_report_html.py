@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 
 from orchestrator.report import write_report
 from orchestrator.report.formats import MISSING, duration, fixed, percent, percent_interval
-from orchestrator.report.markdown import escape
+from orchestrator.report.forms.markdown import escape
 from tests.made_up_runs import MadeUpRun, write_run
 from trainers.result import TrialState
 

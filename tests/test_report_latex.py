@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from orchestrator.report import write_report
 from orchestrator.report.blocks import Cell, Header, Page, Section, Table
 from orchestrator.report.formats import one_line
-from orchestrator.report.latex import to_latex
-from orchestrator.report.latex_text import escape, escape_breakable
+from orchestrator.report.forms.latex import to_latex
+from orchestrator.report.forms.latex_text import escape, escape_breakable
 from tests.made_up_runs import MadeUpRun, write_run
 from tests.test_report_html import HOSTILE, HOSTILE_TRIAL
 from trainers.architectures import ARCHITECTURES

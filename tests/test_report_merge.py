@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from datasets.errors import ConfigError
 from orchestrator.cli import app
-from orchestrator.report import html, write_runs
+from orchestrator.report import write_runs
+from orchestrator.report.forms import html
 from orchestrator.report.merge import collect_runs
 from orchestrator.report.page import build_page
 from orchestrator.report.results import RunResults

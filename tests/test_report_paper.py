@@ -12,8 +12,8 @@ from statsmodels.stats.proportion import proportions_ztest
 from datasets.labels import EXPRESSIONS
 from orchestrator.report import paper, write_report
 from orchestrator.report.formats import percent
-from orchestrator.report.paper_differences import against_best
-from orchestrator.report.statistics import Interval, score, wilson_interval
+from orchestrator.report.scores.statistics import Interval, score, wilson_interval
+from orchestrator.report.sections.paper_differences import against_best
 from tests.made_up_runs import MadeUpRun, predictions_with_counts, write_predictions, write_run
 from trainers.architectures import ARCHITECTURES
 

@@ -13,15 +13,17 @@ import pytest
 from PIL import Image
 from sklearn.metrics import confusion_matrix
 
-from orchestrator.report import palette, pictures, write_report
+from orchestrator.report import write_report
 from orchestrator.report.collect import RunReport, collect, read_predictions
-from orchestrator.report.picture_curves import (
+from orchestrator.report.pictures import draw as pictures
+from orchestrator.report.pictures import palette
+from orchestrator.report.pictures.curves import (
     accuracy_curves,
     accuracy_intervals,
     loss_curves,
     short,
 )
-from orchestrator.report.picture_matrices import confusions, recall_map
+from orchestrator.report.pictures.matrices import confusions, recall_map
 from tests.made_up_runs import ALL_TRIALS, MadeUpRun, write_run
 from tests.test_report_beside_paper import AFFECTNET
 from tests.test_report_html import HOSTILE, HOSTILE_TRIAL
@@ -64,7 +66,7 @@ def test_equal_input_gives_equal_bytes_in_another_process_with_other_settings(fe
     )
     code = (
         "import sys; from pathlib import Path\n"
-        "from orchestrator.report import pictures\n"
+        "from orchestrator.report.pictures import draw as pictures\n"
         "from orchestrator.report.collect import collect\n"
         "for name, data in pictures.draw(collect(Path(sys.argv[1]))).items():\n"
         "    (Path(sys.argv[2]) / name.replace('/', '-')).write_bytes(data)\n"
@@ -165,7 +167,7 @@ def test_confusions_are_scikit_learns(few):
 
 
 def test_the_palette_is_that_of_the_page():
-    style = (ROOT / "orchestrator/report/templates/report.css").read_text(encoding="utf-8")
+    style = (ROOT / "orchestrator/report/forms/templates/report.css").read_text(encoding="utf-8")
     light = style[: style.index("@media")]
     assert tuple(re.findall(r"--series-\d: (#\w{6});", light)) == palette.SERIES
     for name in ("INK", "MUTED", "RULE", "TINT"):

@@ -10,7 +10,7 @@ from PIL import Image
 from datasets.labels import EXPRESSIONS
 from orchestrator.report import paper
 from orchestrator.report.collect import collect
-from orchestrator.report.poses import poses_section, probed_trials
+from orchestrator.report.sections.poses import poses_section, probed_trials
 from orchestrator.run_store import RunStore
 from tests.made_up_runs import MadeUpRun, write_run
 from trainers.result import PROBES_DIR, PROBES_FILE, TrialProbes, read_record

@@ -20,7 +20,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from datasets.labels import EXPRESSIONS
 from orchestrator.report import write_report
-from orchestrator.report.bootstrap import SEED, resample
+from orchestrator.report.scores.bootstrap import SEED, resample
 from orchestrator.run_store import RunStore
 from tests.made_up_runs import MadeUpRun, probabilities_for, write_predictions, write_run
 

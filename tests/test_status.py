@@ -16,9 +16,10 @@ from datasets.errors import ConfigError
 from orchestrator import status
 from orchestrator.cli import app
 from orchestrator.progress import plain_line, trial_table
-from orchestrator.report import html, write_report
+from orchestrator.report import write_report
 from orchestrator.report.collect import collect
-from orchestrator.report.columns import accuracy_table
+from orchestrator.report.forms import html
+from orchestrator.report.sections.columns import accuracy_table
 from orchestrator.run_store import RunStore
 from orchestrator.show import print_outcome
 from orchestrator.texts import one_line, visible

@@ -1,23 +1,15 @@
 """The report of a run, from its result files alone: no Keras, no Ray, no network.
 
-collect      reads a run directory
-merge        several run directories as one report
+collect      reads a run directory; merge: several as one report
 predictions  reads what a trial predicted
-statistics   accuracy, intervals, per-class scores (thin over scikit-learn and SciPy)
-probabilities   calibration, ROC-AUC, log loss, Brier score, top-2
-compare      pairs of trials over the same images: paired_tests, bootstrap, groups, over_seeds
-comparisons  what comparing gives
+scores/      scores of a trial, and what comparing trials gives
 paper        the paper's own numbers, as data
 comparison   whether they may stand beside ours; what the paper left open and what was done here
-columns      the accuracy table, once, for every form of the report
-tables, paper_tables, run_tables, interruptions, multistage   the other tables
-results      the schema of results.json
-figures      the interactive figures (plotly)
-pictures     the figures as files (matplotlib), with picture_curves, picture_matrices, palette
-*_section, *_table   one section or table of the page each
-summary, notices   the head of the page
-page         what the page and the Markdown file say, form aside
-html, markdown, latex   the forms
+results      the schema of results.json, with rows and comparison_rows
+sections/    the parts of the page, form aside, made of blocks
+page         what the page says, in order
+pictures/    the figures as files
+forms/       HTML, Markdown, LaTeX
 write        all of it into a directory
 """
 

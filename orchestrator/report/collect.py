@@ -14,10 +14,10 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from datasets.errors import ConfigError
-from orchestrator.report.comparisons import Comparisons
 from orchestrator.report.predictions import Predictions, read_predictions
-from orchestrator.report.probabilities import ProbabilityScores, score_probabilities
-from orchestrator.report.statistics import Scores, score
+from orchestrator.report.scores.comparisons import Comparisons
+from orchestrator.report.scores.probabilities import ProbabilityScores, score_probabilities
+from orchestrator.report.scores.statistics import Scores, score
 from orchestrator.run_store import RUN_FILE, RunDocument, RunStore, TrialRecord
 from orchestrator.texts import one_line
 from trainers.architectures import ARCHITECTURES

@@ -3,8 +3,8 @@
 from pydantic import Field
 
 from orchestrator.report.collect import RunReport
-from orchestrator.report.comparisons import Comparisons, Pair
 from orchestrator.report.rows import Row, finite
+from orchestrator.report.scores.comparisons import Comparisons, Pair
 
 
 class ComparisonRow(Row):

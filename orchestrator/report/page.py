@@ -3,33 +3,33 @@
 from collections.abc import Sequence
 
 from orchestrator.report.blocks import Page, Section
-from orchestrator.report.calibration_section import calibration_section
-from orchestrator.report.choice_page import choice_section
 from orchestrator.report.collect import RunReport
-from orchestrator.report.columns import accuracy_table
 from orchestrator.report.comparison import (
     EPOCH_WARNING,
 )
-from orchestrator.report.confusion_section import confusion_section
-from orchestrator.report.differences_section import differences_section
-from orchestrator.report.expressions_section import expressions_section
-from orchestrator.report.figures import curves, intervals
 from orchestrator.report.formats import (
     one_line,
 )
-from orchestrator.report.how_section import how_section
-from orchestrator.report.interruptions import interruptions_section
-from orchestrator.report.notices import notices
-from orchestrator.report.paper_differences import paper_section
-from orchestrator.report.paper_tables import (
+from orchestrator.report.sections.calibration import calibration_section
+from orchestrator.report.sections.choice import choice_section
+from orchestrator.report.sections.columns import accuracy_table
+from orchestrator.report.sections.confusion import confusion_section
+from orchestrator.report.sections.differences import differences_section
+from orchestrator.report.sections.expressions import expressions_section
+from orchestrator.report.sections.figures import curves, intervals
+from orchestrator.report.sections.how_it_was_run import how_section
+from orchestrator.report.sections.interruptions import interruptions_section
+from orchestrator.report.sections.notices import notices
+from orchestrator.report.sections.paper_differences import paper_section
+from orchestrator.report.sections.paper_tables import (
     bests_table,
     printed_section,
     sizes_section,
 )
-from orchestrator.report.poses import poses_section
-from orchestrator.report.run_tables import data_section
-from orchestrator.report.summary import cards, lead
-from orchestrator.report.tables import epochs_table
+from orchestrator.report.sections.poses import poses_section
+from orchestrator.report.sections.run_tables import data_section
+from orchestrator.report.sections.summary import cards, lead
+from orchestrator.report.sections.tables import epochs_table
 
 
 def build_page(run: RunReport, more: Sequence[Section] = ()) -> Page:

@@ -16,7 +16,7 @@ from importlib import resources
 from typing import Literal
 
 from datasets.labels import EXPRESSIONS
-from orchestrator.report.statistics import Interval, wilson_interval
+from orchestrator.report.scores.statistics import Interval, wilson_interval
 
 CITATION = (
     "Mostafa, El-Sayed and Belal, “Benchmarking of convolutional neural networks "

@@ -31,9 +31,9 @@ from orchestrator.report.comparison_rows import (
     tests_summary,
 )
 from orchestrator.report.formats import one_line
-from orchestrator.report.probabilities import ProbabilityScores
 from orchestrator.report.rows import Row, finite
-from orchestrator.report.statistics import Scores
+from orchestrator.report.scores.probabilities import ProbabilityScores
+from orchestrator.report.scores.statistics import Scores
 from orchestrator.run_store import RunData
 from trainers.result import TrialResult, TrialState
 

@@ -2,9 +2,9 @@
 
 from orchestrator.report.blocks import Cell, Header, Table
 from orchestrator.report.collect import title_of
-from orchestrator.report.comparisons import Comparisons, OverSeeds, SeedPair
 from orchestrator.report.formats import MISSING, fixed, integer, p_value, percent, plural, points
-from orchestrator.report.tables import number_cell
+from orchestrator.report.scores.comparisons import Comparisons, OverSeeds, SeedPair
+from orchestrator.report.sections.tables import number_cell
 
 
 def seeds_table(found: Comparisons) -> Table | None:

@@ -8,10 +8,10 @@ import numpy as np
 from datasets.labels import EXPRESSIONS
 from orchestrator.report.collect import RunReport
 from orchestrator.report.formats import MISSING, fixed, percent
-from orchestrator.report.palette import INK, TINT
 from orchestrator.report.paper import Rate
-from orchestrator.report.picture_curves import new_figure, short
-from orchestrator.report.statistics import Scores
+from orchestrator.report.pictures.curves import new_figure, short
+from orchestrator.report.pictures.palette import INK, TINT
+from orchestrator.report.scores.statistics import Scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,7 @@ from orchestrator.report.formats import (
     one_line,
     plural,
 )
-from orchestrator.report.summary import chance
+from orchestrator.report.sections.summary import chance
 from trainers.result import TrialState
 
 

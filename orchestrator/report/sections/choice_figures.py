@@ -5,9 +5,9 @@ import math
 import plotly.graph_objects as go
 
 from orchestrator.report.blocks import Figure
-from orchestrator.report.choice import Choice, Cost, front
-from orchestrator.report.figures import architecture_style, new_figure, plain
 from orchestrator.report.formats import percent, plural
+from orchestrator.report.scores.choice import Choice, Cost, front
+from orchestrator.report.sections.figures import architecture_style, new_figure, plain
 
 TABLE_ID = "choice-table"
 CHOOSER_ID = "chooser"

@@ -5,7 +5,7 @@ from dataclasses import replace
 from orchestrator.report.blocks import Section, Table
 from orchestrator.report.collect import RunReport, RunSource
 from orchestrator.report.comparison import class_counts
-from orchestrator.report.tables import data_table, mapping_table
+from orchestrator.report.sections.tables import data_table, mapping_table
 
 
 def data_section(run: RunReport) -> Section:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from datasets.labels import EXPRESSIONS
-from orchestrator.report.statistics import CONFIDENCE, Interval
+from orchestrator.report.scores.statistics import CONFIDENCE, Interval
 
 NUM_RESAMPLES = 10_000
 # Fixed, so that equal predictions give equal intervals; the resamples depend on nothing else but

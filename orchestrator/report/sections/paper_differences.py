@@ -6,8 +6,8 @@ from orchestrator.report import paper
 from orchestrator.report.blocks import Cell, Header, Section, Table
 from orchestrator.report.collect import title_of
 from orchestrator.report.formats import MISSING, integer, p_value, percent, percent_interval, points
-from orchestrator.report.paired_tests import ALPHA, holm, two_proportions_p
-from orchestrator.report.tables import number_cell
+from orchestrator.report.scores.paired_tests import ALPHA, holm, two_proportions_p
+from orchestrator.report.sections.tables import number_cell
 
 
 @dataclass(frozen=True)

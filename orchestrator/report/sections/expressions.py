@@ -4,7 +4,7 @@ from datasets.labels import EXPRESSIONS
 from orchestrator.report.blocks import Cell, Header, Section, Table
 from orchestrator.report.collect import RunReport
 from orchestrator.report.formats import percent_interval
-from orchestrator.report.paper_tables import expression_tables
+from orchestrator.report.sections.paper_tables import expression_tables
 
 
 def expressions_section(run: RunReport) -> Section | None:

@@ -10,7 +10,7 @@ from orchestrator.report.blocks import Cell, Header, Table
 from orchestrator.report.collect import EpochRow, RunReport, TrialReport
 from orchestrator.report.comparison import class_counts
 from orchestrator.report.formats import MISSING, fixed, integer, one_line, percent
-from orchestrator.report.statistics import ClassScores, Scores
+from orchestrator.report.scores.statistics import ClassScores, Scores
 
 Rate = paper.Rate
 

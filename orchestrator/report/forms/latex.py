@@ -9,7 +9,7 @@ import textwrap
 
 from orchestrator.report.blocks import Cell, Header, Page, Section, Table
 from orchestrator.report.formats import one_line
-from orchestrator.report.latex_text import escape, escape_breakable
+from orchestrator.report.forms.latex_text import escape, escape_breakable
 
 _OPENING = r"""%% The tables of the report. Compile this file, or \input it in a document that loads
 %%   \usepackage{booktabs,graphicx}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from datasets.labels import EXPRESSIONS
-from orchestrator.report.statistics import Interval, wilson_interval
+from orchestrator.report.scores.statistics import Interval, wilson_interval
 
 NUM_BINS = 15
 

@@ -13,13 +13,13 @@ from itertools import combinations
 
 import numpy as np
 
-from orchestrator.report.bootstrap import Resampled, difference_interval, resample
 from orchestrator.report.collect import RunReport, TrialReport
-from orchestrator.report.comparisons import Comparisons, Pair, SeedPair
-from orchestrator.report.groups import groups_of
-from orchestrator.report.over_seeds import Trials, by_architecture, over_seeds, seed_pairs
-from orchestrator.report.paired_tests import CochranQ, McNemar, cochran_q, holm, mcnemar_p
-from orchestrator.report.statistics import Interval
+from orchestrator.report.scores.bootstrap import Resampled, difference_interval, resample
+from orchestrator.report.scores.comparisons import Comparisons, Pair, SeedPair
+from orchestrator.report.scores.groups import groups_of
+from orchestrator.report.scores.over_seeds import Trials, by_architecture, over_seeds, seed_pairs
+from orchestrator.report.scores.paired_tests import CochranQ, McNemar, cochran_q, holm, mcnemar_p
+from orchestrator.report.scores.statistics import Interval
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

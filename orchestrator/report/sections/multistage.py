@@ -16,11 +16,11 @@ from datasets.files import write_text
 from orchestrator.report import paper
 from orchestrator.report.blocks import Card, Cell, Figure, Header, Page, Section, Table
 from orchestrator.report.collect import EpochRow, read_history
-from orchestrator.report.figures import new_figure
 from orchestrator.report.formats import fixed, percent, plural
-from orchestrator.report.html import to_html
-from orchestrator.report.markdown import to_markdown
-from orchestrator.report.tables import number_cell
+from orchestrator.report.forms.html import to_html
+from orchestrator.report.forms.markdown import to_markdown
+from orchestrator.report.sections.figures import new_figure
+from orchestrator.report.sections.tables import number_cell
 from orchestrator.run_store import RunStore, trial_name
 from trainers.architectures import ARCHITECTURES
 from trainers.result import HISTORY_FILE, read_record

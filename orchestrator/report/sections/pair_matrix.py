@@ -2,8 +2,8 @@
 
 from orchestrator.report.blocks import Cell, Header, Table
 from orchestrator.report.collect import title_of
-from orchestrator.report.comparisons import Comparisons
 from orchestrator.report.formats import MISSING, percent
+from orchestrator.report.scores.comparisons import Comparisons
 
 _AHEAD, _BEHIND, _SAME = ">", "<", "≈"
 

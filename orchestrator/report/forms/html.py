@@ -28,7 +28,7 @@ def _finalize(value: object) -> object:
 def to_html(page: Page) -> str:
     """The whole file. plotly.js (about 4.8 MB) is in it only where there is a figure to draw."""
     environment = Environment(
-        loader=PackageLoader("orchestrator.report", "templates"),
+        loader=PackageLoader("orchestrator.report.forms", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -47,7 +47,7 @@ def to_html(page: Page) -> str:
 
 
 def _inline(name: str) -> Markup:
-    path = resources.files("orchestrator.report").joinpath("templates", name)
+    path = resources.files("orchestrator.report.forms").joinpath("templates", name)
     return Markup(path.read_text(encoding="utf-8"))
 
 

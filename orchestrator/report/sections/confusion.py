@@ -7,10 +7,10 @@ import plotly.graph_objects as go
 from datasets.labels import EXPRESSIONS
 from orchestrator.report.blocks import Cell, Figure, Header, Section, Table
 from orchestrator.report.collect import RunReport
-from orchestrator.report.figures import new_figure
 from orchestrator.report.formats import MISSING, fixed, integer, percent
-from orchestrator.report.statistics import Scores
-from orchestrator.report.tables import best_marked
+from orchestrator.report.scores.statistics import Scores
+from orchestrator.report.sections.figures import new_figure
+from orchestrator.report.sections.tables import best_marked
 
 Named = Sequence[tuple[str, str, Scores]]
 """Finished trials with predictions, best first: the trial's name, what readers call it, scores."""

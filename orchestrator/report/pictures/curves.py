@@ -11,8 +11,8 @@ from orchestrator.report import paper
 from orchestrator.report.collect import RunReport, TrialReport
 from orchestrator.report.comparison import why_not_comparable
 from orchestrator.report.formats import one_line
-from orchestrator.report.palette import MUTED, SERIES, style
-from orchestrator.report.statistics import Interval
+from orchestrator.report.pictures.palette import MUTED, SERIES, style
+from orchestrator.report.scores.statistics import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

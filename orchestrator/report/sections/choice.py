@@ -1,7 +1,9 @@
 """The section that helps to choose: limits to set, fronts, and the table of costs."""
 
 from orchestrator.report.blocks import Cell, Chooser, Header, Limit, Section, Table
-from orchestrator.report.choice import (
+from orchestrator.report.collect import RunReport
+from orchestrator.report.formats import fixed, one_line, percent
+from orchestrator.report.scores.choice import (
     Choice,
     Cost,
     choices_of,
@@ -10,9 +12,7 @@ from orchestrator.report.choice import (
     known_costs,
     price_per_hour,
 )
-from orchestrator.report.choice_figures import CHOOSER_ID, TABLE_ID, front_figures
-from orchestrator.report.collect import RunReport
-from orchestrator.report.formats import fixed, one_line, percent
+from orchestrator.report.sections.choice_figures import CHOOSER_ID, TABLE_ID, front_figures
 
 _LIMITS = (
     ("parameters", "Parameters, at most", "millions"),

@@ -13,8 +13,8 @@ from orchestrator.report.formats import (
     percent,
     plural,
 )
-from orchestrator.report.run_tables import run_tables
-from orchestrator.report.tables import mapping_table
+from orchestrator.report.sections.run_tables import run_tables
+from orchestrator.report.sections.tables import mapping_table
 
 
 def how_section(run: RunReport) -> Section:

@@ -8,8 +8,8 @@ from itertools import combinations
 from statistics import fmean, stdev
 
 from orchestrator.report.collect import RunReport, TrialReport
-from orchestrator.report.comparisons import OverSeeds, SeedPair
-from orchestrator.report.paired_tests import holm, seeds_p
+from orchestrator.report.scores.comparisons import OverSeeds, SeedPair
+from orchestrator.report.scores.paired_tests import holm, seeds_p
 
 Trials = Mapping[int, TrialReport]
 """One architecture's finished trials by seed."""

@@ -8,7 +8,6 @@ import plotly.graph_objects as go
 from datasets.labels import EXPRESSIONS
 from orchestrator.report.blocks import Cell, Figure, Header, Section, Table
 from orchestrator.report.collect import RunReport
-from orchestrator.report.figures import new_figure
 from orchestrator.report.formats import (
     EN_DASH,
     MISSING,
@@ -17,8 +16,9 @@ from orchestrator.report.formats import (
     percent,
     percent_interval,
 )
-from orchestrator.report.probabilities import NUM_BINS, Bin, ProbabilityScores
-from orchestrator.report.tables import best_marked
+from orchestrator.report.scores.probabilities import NUM_BINS, Bin, ProbabilityScores
+from orchestrator.report.sections.figures import new_figure
+from orchestrator.report.sections.tables import best_marked
 
 Named = Sequence[tuple[str, str, ProbabilityScores]]
 """Finished trials with probabilities: the trial's name, what readers call it, scores."""

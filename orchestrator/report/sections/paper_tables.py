@@ -14,7 +14,7 @@ from orchestrator.report.blocks import Cell, Header, Section, Table
 from orchestrator.report.collect import EpochRow, RunReport, TrialReport
 from orchestrator.report.comparison import why_not_comparable
 from orchestrator.report.formats import fixed, integer, percent
-from orchestrator.report.tables import number_cell, per_class_table
+from orchestrator.report.sections.tables import number_cell, per_class_table
 from trainers.architectures import ARCHITECTURES
 
 _STAR_NOTE = "★ marks the best of each column."

@@ -8,7 +8,6 @@ from orchestrator.report.collect import RunReport, TrialReport, states
 from orchestrator.report.comparison import (
     class_counts,
 )
-from orchestrator.report.differences_section import undecided_sentence
 from orchestrator.report.formats import (
     MISSING,
     duration,
@@ -17,6 +16,7 @@ from orchestrator.report.formats import (
     percent_interval,
     plural,
 )
+from orchestrator.report.sections.differences import undecided_sentence
 from trainers.result import TrialState
 
 

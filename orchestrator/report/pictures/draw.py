@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.report.collect import RunReport
-from orchestrator.report.palette import INK, MUTED, RULE
-from orchestrator.report.picture_curves import accuracy_curves, accuracy_intervals, loss_curves
-from orchestrator.report.picture_matrices import confusions, precision_map, recall_map
+from orchestrator.report.pictures.curves import accuracy_curves, accuracy_intervals, loss_curves
+from orchestrator.report.pictures.matrices import confusions, precision_map, recall_map
+from orchestrator.report.pictures.palette import INK, MUTED, RULE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from orchestrator.report.groups import letters_by_name
-from orchestrator.report.paired_tests import ALPHA, CochranQ, McNemar
-from orchestrator.report.statistics import Interval
+from orchestrator.report.scores.groups import letters_by_name
+from orchestrator.report.scores.paired_tests import ALPHA, CochranQ, McNemar
+from orchestrator.report.scores.statistics import Interval
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,7 @@
 """The section “Which differences are real”, and the sentence of the lead that sums it up."""
 
 from orchestrator.report.blocks import Cell, Header, Section, Table
-from orchestrator.report.bootstrap import NUM_RESAMPLES
 from orchestrator.report.collect import RunReport, title_of
-from orchestrator.report.comparisons import Comparisons, Pair
 from orchestrator.report.formats import (
     MISSING,
     fixed,
@@ -15,11 +13,13 @@ from orchestrator.report.formats import (
     points,
     points_interval,
 )
-from orchestrator.report.groups import letter
-from orchestrator.report.pair_matrix import pair_matrix
-from orchestrator.report.paired_tests import ALPHA
-from orchestrator.report.seeds_table import seeds_table
-from orchestrator.report.tables import number_cell
+from orchestrator.report.scores.bootstrap import NUM_RESAMPLES
+from orchestrator.report.scores.comparisons import Comparisons, Pair
+from orchestrator.report.scores.groups import letter
+from orchestrator.report.scores.paired_tests import ALPHA
+from orchestrator.report.sections.pair_matrix import pair_matrix
+from orchestrator.report.sections.seeds_table import seeds_table
+from orchestrator.report.sections.tables import number_cell
 
 
 def undecided_sentence(run: RunReport) -> str:

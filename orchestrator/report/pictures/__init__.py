@@ -1,0 +1,1 @@
+"""The figures as SVG and PNG files, by matplotlib."""

@@ -1,0 +1,1 @@
+"""A trial's scores, and what comparing trials gives; thin over scikit-learn, SciPy, statsmodels."""

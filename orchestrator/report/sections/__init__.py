@@ -1,0 +1,1 @@
+"""What the page is made of: one section or table of the report a module."""
