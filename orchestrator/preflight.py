@@ -114,6 +114,12 @@ def _fitting_manifest(config: RunConfig, shards: Folder) -> Manifest:
     for split in ("train", "validation"):
         if not manifest.rows(split):
             raise ConfigError(f"the shards in {shards} have no {split} images; prepare them again")
+    fraction = config.recipe.selection_fraction
+    if fraction and max(manifest.classes["train"].values()) < 2:
+        raise ConfigError(
+            f"recipe.selection_fraction {fraction:g} needs two training images of some expression, "
+            f"the shards in {shards} have one of each at most; set it to 0"
+        )
     return manifest
 
 

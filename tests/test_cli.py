@@ -100,6 +100,13 @@ def test_a_flipped_byte_in_a_shard_is_named(refused, tmp_path: Path):
     assert f"train/{shard.name}" in refused("data", "verify", tmp_path / "data")
 
 
+def test_a_training_split_too_small_to_hold_a_part_out_is_refused(refused, tmp_path: Path):
+    synth(tmp_path / "few", train=1, validation=8, size=96, seed=0)
+    words = ("--preset", "demo", "--data", tmp_path / "few", "--run-dir", tmp_path / "run")
+    said = refused("run-all", *words, "--set", "recipe.selection_fraction=0.1")
+    assert "recipe.selection_fraction 0.1 needs two training images of some expression" in said
+
+
 def test_an_image_size_that_does_not_fit_is_refused(refused, shards: Path, tmp_path: Path):
     words = ("run-all", "--preset", "demo", "--data", shards, "--run-dir", tmp_path / "run")
     assert "inceptionv3 needs 75" in refused(*words, "--set", "recipe.image_size=64")

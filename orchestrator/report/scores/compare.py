@@ -50,7 +50,9 @@ def compared(run: RunReport) -> RunReport:
 
 
 def compare(run: RunReport) -> Comparisons | None:
-    """None where no finished trial can be paired by its image ids."""
+    """None where no finished trial can be paired by its image ids, or the data are not the same."""
+    if not run.same_data:
+        return None
     finished = by_architecture(run)
     seed = _seed_compared(run.finished)
     if seed is None:
