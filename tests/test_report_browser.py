@@ -201,6 +201,24 @@ def test_the_curves_of_a_trial_can_be_hidden_and_shown(browser, report: Path):
     assert browser.execute_script(visible) == 0
 
 
+@pytest.mark.parametrize("figure", ["confusion-matrix", "reliability"])
+def test_the_trial_of_a_figure_is_chosen_by_its_menu(browser, report: Path, figure: str):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.select import Select
+
+    show(browser, report)
+    menu = Select(browser.find_element(By.CSS_SELECTOR, f"#{figure} select"))
+    shown = (
+        f"return document.querySelector('#{figure} .plot').data"
+        ".filter(trace => trace.visible && trace.meta.trial).map(trace => trace.meta.trial)"
+    )
+    values = [option.get_attribute("value") for option in menu.options]
+    assert len(values) == 10  # the finished ones
+    for value in (values[0], values[3]):
+        menu.select_by_value(value)
+        assert set(browser.execute_script(shown)) == {value}
+
+
 def test_every_control_is_reached_by_the_keyboard(browser, report: Path):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
