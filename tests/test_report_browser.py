@@ -149,6 +149,11 @@ def test_the_chooser_leaves_what_fits_and_names_the_best(browser, report: Path):
         f"{len(left)} of {len(everyone)} fit; the most accurate of them: {left[0]}"
     )
     assert shown_points(browser) == set(left)
+    limit(browser, "latency_ms", "7")
+    fast = texts(browser, f"{rows} th")
+    assert set(fast) < set(left)
+    limit(browser, "latency_ms", "")
+    assert texts(browser, f"{rows} th") == left
     limit(browser, "parameters", "0.001")
     assert texts(browser, ".chooser output") == [f"None of {len(everyone)} fits."]
     click(browser, ".chooser button[type=reset]")

@@ -65,6 +65,29 @@ def test_seeds_make_one_row_with_mean_and_deviation(tmp_path: Path):
     assert len(section.tables[0].rows) == 2
 
 
+def test_every_measured_cost_has_a_column_a_front_and_its_limit(tmp_path: Path):
+    write_run(tmp_path, MadeUpRun())
+    section = choice_section(collect(tmp_path))
+    assert section is not None
+    assert section.chooser is not None
+    assert [limit.key for limit in section.chooser.limits] == [
+        "parameters",
+        "size_mb",
+        "latency_ms",
+    ]
+    assert [figure.id for figure in section.figures] == [
+        "parameters-front",
+        "gflops-front",
+        "latency-ms-front",
+        "train-seconds-front",
+        "peak-memory-mb-front",
+    ]
+    (table,) = section.tables
+    for limit in section.chooser.limits:
+        (column,) = [index for index, one in enumerate(table.headers) if one.key == limit.key]
+        assert limit.largest == max(row[column].sort for row in table.rows)
+
+
 def test_the_price_is_there_only_where_the_configuration_gives_one(tmp_path: Path):
     store = write_run(tmp_path, MadeUpRun(trials=("mobilenet-s0",), states={}))
     assert "price" not in {cost.key for cost in known_costs(choices_of(collect(tmp_path)))}
