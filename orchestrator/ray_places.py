@@ -8,13 +8,17 @@ last: it then hears that the controller is unknown and ends a trial in perfect h
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import ray
 from ray.core.generated import gcs_pb2
 from ray.util import remove_placement_group
 from ray.util.placement_group import PlacementGroup
+
+_GroupData = gcs_pb2.PlacementGroupTableData
+_ActorData = gcs_pb2.ActorTableData
 
 # Nothing answers there, so that Train's own actor learns nothing and does nothing.
 NO_API_SERVER = {"RAY_API_SERVER_ADDRESS": "http://127.0.0.1:9"}
@@ -24,7 +28,7 @@ _INTERVAL_S = 2.0
 
 @contextmanager
 def abandoned_places_freed() -> Iterator[None]:
-    """While this is open, free what dead controllers of this job leave, every two seconds."""
+    """While this is open, free what dead controllers left, every two seconds."""
     ended = threading.Event()
     thread = threading.Thread(target=_free_until, args=(ended,), name="places", daemon=True)
     thread.start()
@@ -46,15 +50,39 @@ def _free_until(ended: threading.Event) -> None:
 
 
 def abandoned_places() -> list[PlacementGroup]:
-    """Placement groups of this job that some actor made and that outlived it."""
-    job = ray.get_runtime_context().get_job_id()
-    accessor = ray._private.state.state._connect_and_get_accessor()  # no public way tells the maker
-    groups = map(gcs_pb2.PlacementGroupTableData.FromString, accessor.get_placement_group_table())
+    """Placement groups whose maker is gone, of this job and of jobs that are over.
+
+    Ray frees those of a job that ends, but not one that is made in the very moment: a group of a
+    controller that was just restarting trials when its driver was killed stays for ever.
+    """
+    state = ray._private.state.state  # no public way tells a group's maker
+    accessor = state._connect_and_get_accessor()
+    over = {job["JobID"] for job in state.job_table() if job["IsDead"]}
+    mine = ray.get_runtime_context().get_job_id()
+
+    def is_gone(actor_id: bytes) -> bool:
+        found = accessor.get_actor_info(ray.ActorID(actor_id))
+        return found is None or _ActorData.FromString(found).state == _ActorData.DEAD
+
+    groups = map(_GroupData.FromString, accessor.get_placement_group_table())
     return [
         PlacementGroup(ray.PlacementGroupID(group.placement_group_id))
         for group in groups
-        if group.creator_job_id.hex() == job
-        and group.creator_actor_dead  # also true of one that the driver itself made
-        and not ray.ActorID(group.creator_actor_id).is_nil()
-        and group.state != gcs_pb2.PlacementGroupTableData.REMOVED
+        if is_abandoned(group, mine, over, is_gone)
     ]
+
+
+def is_abandoned(
+    group: Any, mine: str, over: Container[str], is_gone: Callable[[bytes], bool]
+) -> bool:
+    """Whether nobody would free a group, a `PlacementGroupTableData`.
+
+    `mine` is the id of this job and `over` holds those of jobs that have ended, in hexadecimal;
+    `is_gone` tells of an actor's id whether it lives no more.
+    """
+    if group.is_detached or group.state == _GroupData.REMOVED:
+        return False
+    job, maker = group.creator_job_id.hex(), group.creator_actor_id
+    if ray.ActorID(maker).is_nil():  # a driver made it, and has it while it lives
+        return job in over
+    return (job == mine or job in over) and is_gone(maker)
