@@ -214,7 +214,7 @@ def test_seeds_that_not_every_architecture_has(tmp_path):
     assert {row["common_seeds"] for row in rows} == {"1"}
     assert {row["seeds_p"] for row in rows} == {""}
     assert (
-        "resnet50 is not compared image by image: its trial of seed 1 has not finished"
+        "resnet50 is not compared image by image: it has no finished trial of seed 1"
         in (results["warnings"])
     )
     assert "Over seeds: mean and standard deviation" in text

@@ -71,7 +71,7 @@ def compare(run: RunReport) -> Comparisons | None:
         groups=groups_of(names, {pair.names for pair in pairs if pair.is_different}),
         over_seeds=tuple(over_seeds(name, trials) for name, trials in finished.items()),
         seed_pairs=over,
-        left_out=(*_without_seed(finished, seed), *left_out),
+        left_out=(*_without_seed(finished, seed), *_without_ids(candidates), *left_out),
     )
 
 
@@ -88,9 +88,17 @@ def _seed_compared(trials: Sequence[TrialReport]) -> int | None:
 
 def _without_seed(finished: Mapping[str, Trials], seed: int) -> list[str]:
     return [
-        f"{name} is not compared image by image: its trial of seed {seed} has not finished"
+        f"{name} is not compared image by image: it has no finished trial of seed {seed}"
         for name, trials in finished.items()
         if seed not in trials
+    ]
+
+
+def _without_ids(trials: Sequence[TrialReport]) -> list[str]:
+    return [
+        f"{trial.record.name} is not compared image by image: its predictions can't be paired"
+        for trial in trials
+        if not _pairable(trial)
     ]
 
 

@@ -23,29 +23,53 @@ from orchestrator.report.sections.tables import number_cell
 
 
 def undecided_sentence(run: RunReport) -> str:
-    """How many architectures can't be told from the best; empty where it was not compared."""
+    """How the best stands against the others; empty where it was not compared.
+
+    The best is so by its mean over seeds, the test is of one seed: it may be behind there.
+    """
     found = run.comparisons
     if found is None or not found.pairs or not _has_the_best(run, found):
         return ""
-    best, others = found.architectures[0], found.architectures[1:]
-    near = sum(not found.pair(best, other).is_different for other in others)
-    where = f" of seed {found.seed}" if found.many_seeds else ""
+    where = f"trials of seed {found.seed}, " if found.many_seeds else ""
     begin = (
-        f"Compared image by image (trials{where}, exact McNemar tests, Holm's correction over "
+        f"Compared image by image ({where}exact McNemar tests, Holm's correction over "
         f"{_all_pairs(found)}), "
     )
+    missing = len(found.over_seeds) - len(found.architectures)
+    end = f" {plural(missing, 'architecture')} could not be compared." if missing else ""
+    return f"{begin}{_standing(found)}.{end}"
+
+
+def _standing(found: Comparisons) -> str:
+    best, others = found.architectures[0], found.architectures[1:]
+    pairs = [found.pair(best, other) for other in others]
+    near = sum(not pair.is_different for pair in pairs)
+    ahead = sum(pair.is_different and pair.accuracy_difference < 0 for pair in pairs)
     if len(others) == 1:
-        return begin + f"the other architecture {_verdict(near)}."
+        return f"the other architecture {_verdict(near, ahead)}"
+    if ahead:
+        does = "does" if ahead == 1 else "do"
+        return (
+            f"{ahead} of {_the_other(others)} {does} better than it there, {near} can't be told "
+            "from it: the order by the mean over seeds is provisional"
+        )
     if near == 0:
-        return begin + f"all other {len(others)} architectures differ from it."
-    if near == len(others):
-        which = f"none of the other {len(others)} architectures can be told from it"
-    else:
-        which = f"{near} of the other {len(others)} architectures can't be told from it"
-    return begin + f"{which}: the order among them is provisional."
+        return f"all other {len(others)} architectures differ from it"
+    which = "none" if near == len(others) else f"{near}"
+    can = "can" if near == len(others) else "can't"
+    return (
+        f"{which} of {_the_other(others)} {can} be told from it: the order among them is "
+        "provisional"
+    )
 
 
-def _verdict(near: int) -> str:
+def _the_other(others: tuple[str, ...]) -> str:
+    return f"the other {plural(len(others), 'architecture')}"
+
+
+def _verdict(near: int, ahead: int) -> str:
+    if ahead:
+        return "does better than it there: the order by the mean over seeds is provisional"
     if near:
         return "can't be told from it: the order of the two is provisional"
     return "differs from it"
@@ -80,7 +104,7 @@ def _paragraphs(found: Comparisons) -> tuple[str, ...]:
     if not found.pairs:
         return ("Only one architecture can be compared yet.",)
     of = (
-        f"the trials of seed {found.seed}, the lowest that all of them have"
+        f"the trials of seed {found.seed}, the lowest that most have"
         if found.many_seeds
         else "one trial each"
     )
@@ -116,51 +140,50 @@ def _cochran_sentence(found: Comparisons) -> str:
     )
 
 
+_BEST_HEADERS = (
+    Header("Architecture", numeric=False),
+    Header("Groups", numeric=False),
+    Header("Accuracy", "%"),
+    Header("Best less this: accuracy", "points"),
+    Header("95 % interval", "points, bootstrap"),
+    Header("Best less this: macro F1", "points"),
+    Header("95 % interval", "points, bootstrap"),
+    Header("Only best right", "images"),
+    Header("Only this right", "images"),
+    Header("p", "McNemar, exact"),
+    Header("p corrected", "Holm"),
+    Header("Verdict", numeric=False),
+)
+
+
 def _best_table(run: RunReport, found: Comparisons) -> Table:
     best = found.architectures[0]
     letters, accuracies = found.letters, _accuracies(run, found)
     pairs = {other: found.pair(best, other) for other in found.architectures[1:]}
-    headers = (
-        Header("Architecture", numeric=False),
-        Header("Groups", numeric=False),
-        Header("Accuracy", "%"),
-        Header("Best less this: accuracy", "points"),
-        Header("95 % interval", "points, bootstrap"),
-        Header("Best less this: macro F1", "points"),
-        Header("95 % interval", "points, bootstrap"),
-        Header("Only best right", "images"),
-        Header("Only this right", "images"),
-        Header("p", "McNemar, exact"),
-        Header("p corrected", "Holm"),
-        Header("Verdict", numeric=False),
-    )
     rows = tuple(
         (
             Cell(title_of(name), title_of(name)),
             Cell(letters[name], letters[name]),
             number_cell(accuracies[name], percent(accuracies[name])),
-            *(_pair_cells(pairs[name]) if name in pairs else _own_cells()),
+            *(_pair_cells(pairs[name]) if name in pairs else _own_cells(found)),
         )
         for name in found.architectures
     )
-    return Table(
-        id="differences-table",
-        caption=f"{title_of(best)} against each other architecture",
-        headers=headers,
-        rows=rows,
-        note=_trials_note(found)
-        + "Architectures that share a letter can't be told apart. Intervals: paired bootstrap, "
-        f"percentiles of {NUM_RESAMPLES:,} resamples of the images. p is corrected over "
-        f"{_all_pairs(found)} (comparisons.csv holds them). An interval is of one pair alone and "
-        "is not corrected: it can leave 0 out where the corrected test finds no difference.",
-        sortable=True,
+    note = (
+        f"{_trials_note(found)}Architectures that share a letter can't be told apart. Intervals: "
+        f"paired bootstrap, percentiles of {NUM_RESAMPLES:,} resamples of the images. p is "
+        f"corrected over {_all_pairs(found)} (comparisons.csv holds them). An interval is of one "
+        "pair alone and is not corrected: it can leave 0 out where the corrected test finds no "
+        "difference."
     )
+    caption = f"{title_of(best)} against each other architecture"
+    return Table("differences-table", caption, _BEST_HEADERS, rows, note, sortable=True)
 
 
 def _trials_note(found: Comparisons) -> str:
     if not found.many_seeds:
         return ""
-    return f"Trials of seed {found.seed}, the lowest that all of these architectures have. "
+    return f"Trials of seed {found.seed}, the lowest that most architectures have. "
 
 
 def _accuracies(run: RunReport, found: Comparisons) -> dict[str, float]:
@@ -171,7 +194,7 @@ def _accuracies(run: RunReport, found: Comparisons) -> dict[str, float]:
 
 
 def _pair_cells(pair: Pair) -> tuple[Cell, ...]:
-    verdict = "different" if pair.is_different else "can't be told apart"
+    verdict = _pair_verdict(pair)
     test = pair.test
     return (
         Cell(points(pair.accuracy_difference), pair.accuracy_difference),
@@ -186,8 +209,16 @@ def _pair_cells(pair: Pair) -> tuple[Cell, ...]:
     )
 
 
-def _own_cells() -> tuple[Cell, ...]:
-    return (*(Cell(MISSING) for _ in range(8)), Cell("the best", "the best"))
+def _pair_verdict(pair: Pair) -> str:
+    """`first` is the best, by the mean over seeds; in the trials compared it may be behind."""
+    if not pair.is_different:
+        return "can't be told apart"
+    return "different" if pair.accuracy_difference > 0 else "different, and better here"
+
+
+def _own_cells(found: Comparisons) -> tuple[Cell, ...]:
+    best = "the best by mean" if found.many_seeds else "the best"
+    return (*(Cell(MISSING) for _ in range(8)), Cell(best, best))
 
 
 def _groups_table(run: RunReport, found: Comparisons) -> Table:
