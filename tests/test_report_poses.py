@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,29 @@ def test_damaged_probes_cost_their_trial_its_row_or_picture_alone(store: RunStor
     lost = 0 if damage == "picture cut" else 1
     assert len(left) == len(section.tables[0].rows) == len(whole) - lost
     assert len(section.galleries[1].pictures) == len(whole) - 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("predicted", 8),
+        ("predicted", -3),
+        ("label", 11),
+        ("image_file", "/etc/icon.png"),
+        ("image_file", "../../private.png"),
+        ("maps_file", ".hidden.png"),
+        ("maps_file", "front.png\n"),
+    ],
+)
+def test_a_record_that_no_trial_writes_is_passed_over(store: RunStore, field: str, value: object):
+    whole = probed_trials(collect(store.root))
+    path = whole[0].folder / PROBES_FILE
+    stored = json.loads(path.read_text())
+    stored["poses"][0][field] = value
+    path.write_text(json.dumps(stored))
+    section = poses_section(collect(store.root))
+    assert section is not None
+    assert len(section.tables[0].rows) == len(whole) - 1
 
 
 def test_of_several_seeds_the_lowest_is_shown(tmp_path: Path):

@@ -142,15 +142,25 @@ class TrialResult(_Record):
     )
 
 
+# No path: a report shows these files, and a foreign run must not name others of this machine.
+_PLAIN_NAME = r"^[\w-][\w.-]*$"
+
+
 class ProbeOutcome(_Record):
     """One picture of a face, what the model takes it for, and where its feature maps are."""
 
     pose: Pose
     source: str = Field(description="name of the user's file, or what was drawn")
-    image_file: str = Field(description="PNG of what the model saw, beside this record")
-    maps_file: str = Field(description="PNG of the feature maps, beside this record")
-    label: int | None = Field(description="true expression, code 0 to 7; null if unknown")
-    predicted: int = Field(description="code 0 to 7")
+    image_file: str = Field(
+        pattern=_PLAIN_NAME, description="PNG of what the model saw, beside this record"
+    )
+    maps_file: str = Field(
+        pattern=_PLAIN_NAME, description="PNG of the feature maps, beside this record"
+    )
+    label: int | None = Field(
+        ge=0, lt=NUM_CLASSES, description="true expression, code 0 to 7; null if unknown"
+    )
+    predicted: int = Field(ge=0, lt=NUM_CLASSES, description="code 0 to 7")
     probabilities: list[float] = Field(min_length=NUM_CLASSES, max_length=NUM_CLASSES)
 
 
