@@ -16,8 +16,14 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     return [
         f"{key}: {old.get(key)!r} there, {new.get(key)!r} asked for"
         for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and not key.startswith(FREE_KEYS)
+        if not _may_differ(key, old.get(key), new.get(key))
     ]
+
+
+def _may_differ(key: str, old: Any, new: Any) -> bool:
+    if key == "probes":  # a folder may move: the run keeps its pictures and compares those
+        return (old is None) == (new is None)
+    return old == new or key.startswith(FREE_KEYS)
 
 
 def _completed(stored: dict[str, Any]) -> dict[str, Any]:

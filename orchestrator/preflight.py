@@ -16,7 +16,7 @@ from datasets.cache import stage
 from datasets.errors import ConfigError
 from datasets.files import write_data
 from datasets.folder import Folder, absolute, as_folder
-from datasets.images import read_image_file
+from datasets.images import UnreadableImageError, read_image_file
 from datasets.manifest import MANIFEST_NAME, Manifest, read_manifest, verify_shards
 from datasets.prepare import synth
 from datasets.probe_images import pose_of, probe_files, probe_label, read_probes
@@ -166,36 +166,75 @@ def check_weights(config: RunConfig, trials: list[str]) -> None:
         raise ConfigError(lines[-1] if lines else "checking the weights failed")
 
 
-def check_probes(config: RunConfig) -> None:
-    """Decode the user's pictures for the probes, to see that they are there and whole."""
-    if config.probes is not None:
-        label = probe_label(config.probes_label)
-        read_probes(Path(config.probes), config.recipe.image_size, label)
+def check_probes(config: RunConfig, store: RunStore) -> None:
+    """See that the user's pictures for the probes are there and whole.
+
+    A run that goes on has its own copies: the folder may have moved or gone, but what is in it must
+    be as the run has used it so far. Raises `ConfigError` with the file and the way out.
+    """
+    if config.probes is None:
+        return
+    folder = Path(config.probes)
+    if not _has_its_pictures(config, store):
+        _read_probes(config, folder)
+        return
+    for path in _pictures_in(folder):
+        if _content(path) != _content(store.probes_dir / path.name):
+            raise _other_probes(store, path)
 
 
 def keep_probes(config: RunConfig, store: RunStore) -> None:
     """Copy the user's pictures for the probes into the run directory, where every node finds them.
 
-    Pictures that are missing or can't be read, and others than the run has used so far, raise
-    `ConfigError`.
+    Raises as `check_probes` does.
     """
-    if config.probes is None:
+    check_probes(config, store)
+    if config.probes is None or _has_its_pictures(config, store):
         return
-    check_probes(config)
-    source = Path(config.probes)
-    wanted = {path.name: read_image_file(path) for path in probe_files(source).values()}
-    kept = store.probes_dir
-    there = [path for path in kept.glob("*") if pose_of(path.name)]
-    others = [path for path in there if path.read_bytes() != wanted.get(path.name)]
+    folder, kept = Path(config.probes), store.probes_dir
+    wanted = {path.name: read_image_file(path) for path in probe_files(folder).values()}
+    others = [path for path in _pictures_in(kept) if _content(path) != wanted.get(path.name)]
     if others and store.read() is not None:
-        raise ConfigError(
-            f"{store.root} holds a run with other probes: {others[0].name} is not as in {source}. "
-            "Name another --run-dir, or give the same pictures"
-        )
+        raise _other_probes(store, folder / others[0].name)
     for path in others:  # of a request that never became a run
         path.unlink()
     for name, data in wanted.items():
         write_data(kept / name, data)
+
+
+def _has_its_pictures(config: RunConfig, store: RunStore) -> bool:
+    """True for a run that has been started and whose four copies can be read."""
+    if store.read() is None:
+        return False
+    try:
+        _read_probes(config, store.probes_dir)
+    except ConfigError:
+        return False
+    return True
+
+
+def _read_probes(config: RunConfig, folder: Path) -> None:
+    read_probes(folder, config.recipe.image_size, probe_label(config.probes_label))
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    """Empty where there is no such folder."""
+    return sorted(path for path in folder.glob("*") if pose_of(path.name))
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return read_image_file(path)
+    except UnreadableImageError:
+        return None
+
+
+def _other_probes(store: RunStore, path: Path) -> ConfigError:
+    return ConfigError(
+        f"{store.root} holds a run with other probes: {path.name} is not as in {path.parent}. "
+        "Name another --run-dir, or give the same pictures (the run's are in "
+        f"{store.probes_dir})"
+    )
 
 
 def stage_here(config: RunConfig, shards: str, console: Console) -> None:

@@ -68,7 +68,7 @@ def run_all(request: RunRequest, console: Console) -> int:
     check_image_size(config.architectures, config.recipe.image_size)
     _refuse_other_config(store, config)
     if request.dry_run:
-        check_probes(config)
+        check_probes(config, store)
         print_plan(_plan(request, store), config, console)
         return 0
     if request.address is None:

@@ -378,3 +378,38 @@ def test_the_users_probes_are_kept_with_the_run_and_may_not_change_in_it(
     Image.new("RGB", (40, 40)).save(folder / "left.png")
     assert "other probes: left.png is not as in" in refused(*words)
     assert "probes_label: 'Fear' there, 'Happiness' asked for" in refused(*words[:-2])
+
+
+def test_a_run_goes_on_with_its_own_pictures_where_the_folder_has_moved_or_gone(
+    refused, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = write_probes(tmp_path / "mine", *POSES)
+    words = ["run-all", "--preset", "demo", "--data", str(shards)]
+    words += ["--run-dir", str(tmp_path / "run"), "--probes"]
+    starts = []
+
+    def start(request, store, document, *_: object) -> None:
+        starts.append(document)
+        store.write(document)
+
+    def goes_on(*more: object) -> bool:
+        before = len(starts)
+        with monkeypatch.context() as patch:
+            patch.setattr(run, "_train", start)
+            CliRunner().invoke(app, [*words, *map(str, more)])
+        return len(starts) == before + 1
+
+    assert goes_on(folder)
+    moved = folder.rename(tmp_path / "moved")
+    assert goes_on(folder)  # the same command
+    assert goes_on(moved)
+    assert CliRunner().invoke(app, [*words, str(folder), "--dry-run"]).exit_code == 0
+    (moved / "front.png").unlink()
+    assert goes_on(moved)
+    (moved / "front.jpg").write_bytes(b"another")
+    assert f"front.jpg is not as in {moved}" in refused(*words, moved)
+    assert f"the run's are in {tmp_path / 'run' / 'probes'}" in refused(*words, moved, "--dry-run")
+    (tmp_path / "run" / "probes" / "left.png").unlink()
+    assert f"probes {folder}: No such file" in refused(*words, folder)  # no copy to go on with
+    (moved / "front.jpg").unlink()
+    assert "no picture front" in refused(*words, moved)

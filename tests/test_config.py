@@ -99,6 +99,16 @@ def test_a_run_of_before_a_key_existed_had_its_default():
     ]
 
 
+def test_the_folder_of_the_probes_may_move_but_their_label_may_not_change():
+    before = load_config(preset="demo", probes="faces").model_dump(mode="json")
+    moved = load_config(preset="demo", probes="moved").model_dump(mode="json")
+    assert differences(before, moved) == []
+    labelled = moved | {"probes_label": "Fear"}
+    assert differences(before, labelled) == ["probes_label: 'Happiness' there, 'Fear' asked for"]
+    (left_out,) = differences(before, moved | {"probes": None})
+    assert left_out.endswith("faces' there, None asked for")
+
+
 def test_the_hash_of_a_trials_configuration_stays_what_checkpoints_hold():
     assert config_hash("mobilenetv2", 0, RECIPES["paper"]) == "5e502a72331c6d0b"
     assert config_hash("mobilenetv2", 0, RECIPES["demo"]) == "dc16b2695b5fed89"
