@@ -131,6 +131,34 @@ def test_runs_that_share_no_trial_give_seeds_of_one_architecture(tmp_path):
     assert "on average over 2 seeds" in page.lead[0]
 
 
+def test_runs_of_other_recipes_are_no_seeds_of_one_architecture(tmp_path):
+    runs = [
+        write_run(tmp_path / name, replace(FIRST, trials=(trial,), name=name, epochs=epochs)).root
+        for name, trial, epochs in (
+            ("e", "resnet50-s0", 9),
+            ("f", "resnet50-s1", 1),
+            ("g", "resnet50-s2", 9),
+        )
+    ]
+    groups = [trial.group for trial in collect_runs(runs[:2]).trials]
+    assert groups == ["resnet50, run e", "resnet50, run f"]
+    groups = [trial.group for trial in collect_runs(runs).trials]
+    assert groups == ["resnet50, runs e and g", "resnet50, run f", "resnet50, runs e and g"]
+
+
+def test_a_setting_that_an_older_run_does_not_know_is_no_difference(tmp_path):
+    runs = [
+        write_run(tmp_path / name, replace(FIRST, trials=(trial,), name=name, recipe=recipe)).root
+        for name, trial, recipe in (
+            ("old", "resnet50-s0", {}),
+            ("new", "resnet50-s1", {"probes_label": "Happiness"}),
+        )
+    ]
+    run = collect_runs(runs)
+    assert not run.warnings
+    assert {trial.group for trial in run.trials} == {"resnet50"}
+
+
 def test_different_data_are_refused_with_both_fingerprints_and_the_way_out(tmp_path):
     runs = [write_run(tmp_path / one.name, one).root for one in (FIRST, OTHER_DATA)]
     code, said = report(*runs, "--out", tmp_path / "both")

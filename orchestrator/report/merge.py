@@ -9,6 +9,7 @@ from datasets.errors import ConfigError
 from orchestrator.config_keys import FREE_KEYS, flatten
 from orchestrator.report.blocks import Section
 from orchestrator.report.collect import RunReport, RunSource, TrialReport, collect
+from orchestrator.run_store import split_trial_name
 
 # What is not the same in two runs that are worth a common report.
 _OWN_KEYS = ("architectures", "seeds", "preset", *FREE_KEYS)
@@ -38,24 +39,60 @@ def collect_runs(run_dirs: Sequence[Path], *, allow_different_data: bool = False
             replace(trial, run=label)
             for run, label in zip(runs, labels, strict=True)
             for trial in run.trials
-        ]
+        ],
+        sources,
     )
     names = [trial.record.name for trial in trials]
     first = runs[0].document.model_copy(update={"name": " + ".join(labels), "trials": names})
     return RunReport(first, runs[0].provenance, trials, warnings, sources=sources)
 
 
-def _told_apart(trials: Sequence[TrialReport]) -> tuple[TrialReport, ...]:
-    """Trials of an architecture that two runs trained from one seed are named after their run.
+def _told_apart(
+    trials: Sequence[TrialReport], sources: Sequence[RunSource]
+) -> tuple[TrialReport, ...]:
+    """Trials that are no repetitions of each other are named after their runs.
 
-    Runs that share no trial are taken for one: their seeds are repetitions of each other.
+    Runs of one recipe and one data set that share no trial are taken for one: their seeds are
+    repetitions. Those of another recipe or of other data never are.
     """
-    counted = Counter(trial.record.name for trial in trials)
-    shared = {trial.record.architecture for trial in trials if counted[trial.record.name] > 1}
-    return tuple(
-        replace(trial, variant=f"run {trial.run}") if trial.record.architecture in shared else trial
-        for trial in trials
-    )
+    alike = _alike(sources)
+    together = {label: labels for labels in alike for label in labels}
+    counted = Counter((together[trial.run], trial.record.name) for trial in trials)
+    shared = {
+        (labels, split_trial_name(name)[0])
+        for (labels, name), count in counted.items()
+        if count > 1
+    }
+
+    def variant(trial: TrialReport) -> str:
+        labels = together[trial.run]
+        if (labels, trial.record.architecture) in shared:
+            return _runs((trial.run,))
+        return _runs(labels) if len(alike) > 1 else ""
+
+    return tuple(replace(trial, variant=variant(trial)) for trial in trials)
+
+
+def _alike(sources: Sequence[RunSource]) -> list[tuple[str, ...]]:
+    """The runs' labels, those together whose results repeat each other: same recipe, same data."""
+    found: list[list[RunSource]] = []
+    for source in sources:
+        fitting = (group for group in found if all(_agree(source, other) for other in group))
+        group = next(fitting, None)
+        if group is None:
+            found.append([source])
+        else:
+            group.append(source)
+    return [tuple(source.label for source in group) for group in found]
+
+
+def _agree(one: RunSource, other: RunSource) -> bool:
+    same_data = one.document.data.fingerprint == other.document.data.fingerprint
+    return same_data and not _differing_keys([one, other])
+
+
+def _runs(labels: tuple[str, ...]) -> str:
+    return f"run{'s' if len(labels) > 1 else ''} {' and '.join(labels)}"
 
 
 def _check_distinct(run_dirs: Sequence[Path]) -> None:
@@ -94,19 +131,26 @@ def _different_data(sources: Sequence[RunSource], allowed: bool) -> tuple[str, .
 
 def _different_configs(sources: Sequence[RunSource]) -> tuple[str, ...]:
     """One warning that lists every setting in which the runs differ."""
-    configs = [flatten(source.document.config) for source in sources]
-    keys = dict.fromkeys(key for one in configs for key in one)
+    configs = [(source.label, flatten(source.document.config)) for source in sources]
     differing = [
-        f"{key} "
-        + ", ".join(
-            f"{config.get(key)} ({source.label})"
-            for config, source in zip(configs, sources, strict=True)
-        )
-        for key in keys
-        if not key.startswith(_OWN_KEYS)
-        and any(config.get(key) != configs[0].get(key) for config in configs)
+        f"{key} " + ", ".join(f"{one[key]} ({label})" for label, one in configs if key in one)
+        for key in _differing_keys(sources)
     ]
     return (f"the runs were configured differently: {'; '.join(differing)}",) if differing else ()
+
+
+def _differing_keys(sources: Sequence[RunSource]) -> list[str]:
+    """The settings that move results and differ.
+
+    A key that a run lacks says nothing of it: the run is older than the setting.
+    """
+    configs = [flatten(source.document.config) for source in sources]
+    found = []
+    for key in dict.fromkeys(key for one in configs for key in one):
+        stated = [one[key] for one in configs if key in one]
+        if not key.startswith(_OWN_KEYS) and any(value != stated[0] for value in stated):
+            found.append(key)
+    return found
 
 
 def apart(section: Section, number: int, source: RunSource) -> Section:
