@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.report.collect import collect
+from orchestrator.report.formats import MISSING
 from orchestrator.report.scores.choice import COSTS, Choice, choices_of, front, known_costs
 from orchestrator.report.sections.choice import choice_section
 from tests.made_up_runs import MadeUpRun, write_run
@@ -63,6 +64,19 @@ def test_seeds_make_one_row_with_mean_and_deviation(tmp_path: Path):
     section = choice_section(run)
     assert section is not None
     assert len(section.tables[0].rows) == 2
+
+
+def test_a_single_seed_has_no_deviation(tmp_path: Path):
+    trials = ("mobilenet-s0", "mobilenet-s1", "resnet50-s0")
+    write_run(tmp_path, MadeUpRun(trials=trials, states={}))
+    run = collect(tmp_path)
+    spreads = {one.architecture: one.spread for one in choices_of(run)}
+    assert spreads["resnet50"] == MISSING
+    assert spreads["mobilenet"].startswith("± ")
+    section = choice_section(run)
+    assert section is not None
+    header = section.tables[0].headers[2]
+    assert (header.text, header.unit) == ("± SD over seeds", "points")
 
 
 def test_every_measured_cost_has_a_column_a_front_and_its_limit(tmp_path: Path):

@@ -1,6 +1,7 @@
 """Several runs as one report: told apart, never mixed up, refused where their data differ."""
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from orchestrator.report import write_runs
 from orchestrator.report.forms import html
 from orchestrator.report.merge import collect_runs
 from orchestrator.report.page import build_page
-from orchestrator.report.results import RunResults
+from orchestrator.report.results import RunResults, run_results
+from orchestrator.report.scores.compare import compared
 from tests.made_up_runs import MadeUpRun, write_run
 from tests.test_multistage import write_experiment
 from tests.test_report_html import HOSTILE, Reader, figure_data
@@ -101,6 +103,30 @@ def test_the_page_has_unique_ids_and_curves_and_each_runs_configuration(two, tmp
     curves = figure_data(page)["accuracy-curves"]
     keys = [(trace["meta"]["trial"], trace["meta"]["stage"]) for trace in curves["data"]]
     assert len(keys) == len(set(keys)) == 8
+
+
+def test_what_a_figure_lets_choose_is_unique_and_has_its_own_traces(two):
+    page = build_page(collect_runs(two))
+    figures = [one for section in page.sections for one in section.figures if one.choices]
+    assert {one.id for one in figures} >= {"confusion-matrix", "reliability"}
+    for figure in figures:
+        values = [value for value, _ in figure.choices]
+        assert len(values) == len(set(values)) == 4, figure.id
+        data = json.loads(figure.plotly_json)["data"]
+        traces = [trace["meta"]["trial"] for trace in data if trace["meta"]["trial"]]
+        assert sorted(traces) == sorted(values), figure.id
+
+
+def test_rows_of_trials_have_the_names_that_comparisons_use(tmp_path):
+    one = replace(FIRST, trials=("mobilenet-s0",))
+    runs = [write_run(tmp_path / place, one).root for place in ("a", "b")]
+    results = run_results(compared(collect_runs(runs)))
+    groups = {row.group for row in results.trials}
+    assert groups == {"mobilenet, run first", "mobilenet, run first (2)"}
+    assert {row.architecture for row in results.seeds} == groups
+    labels = {row.run for row in results.trials}
+    assert {row.run for row in results.confusions} == labels
+    assert {row.run for row in results.reliability} == labels
 
 
 def test_runs_of_the_same_name_are_numbered(tmp_path):

@@ -122,6 +122,11 @@ class RunReport:
         return tuple(sorted(done, key=lambda trial: -trial.accuracy))
 
     @property
+    def scored(self) -> tuple[tuple[TrialReport, Scores], ...]:
+        """Finished trials whose predictions are whole, with their scores, in the same order."""
+        return tuple((trial, trial.scores) for trial in self.finished if trial.scores)
+
+    @property
     def many_seeds(self) -> bool:
         """True when trials are told apart by more than their architecture."""
         return len({trial.record.seed for trial in self.trials}) > 1

@@ -16,7 +16,7 @@ class ComparisonRow(Row):
 
     architecture_a: str
     architecture_b: str
-    seed: int = Field(description="the lowest that all architectures have")
+    seed: int = Field(description="the lowest of those that most architectures have")
     images: int
     accuracy_difference: float
     accuracy_difference_low: float = Field(description="paired bootstrap, 95 %, percentile")
@@ -66,6 +66,7 @@ class ConfusionRow(Row):
     architecture: str
     seed: int
     counts: list[list[int]]
+    run: str = Field("", description="the run that the trial is of")
 
 
 class ReliabilityRow(Row):
@@ -78,6 +79,7 @@ class ReliabilityRow(Row):
     images: int
     confidence: float = Field(description="mean of the highest probabilities")
     accuracy: float = Field(description="share of the images predicted right")
+    run: str = Field("", description="the run that the trial is of")
 
 
 def comparison_rows(found: Comparisons | None) -> list[ComparisonRow]:
@@ -147,6 +149,7 @@ def confusion_rows(run: RunReport) -> list[ConfusionRow]:
             architecture=trial.record.architecture,
             seed=trial.record.seed,
             counts=[list(row) for row in trial.scores.confusion],
+            run=trial.run,
         )
         for trial in run.trials
         if trial.scores
@@ -164,6 +167,7 @@ def reliability_rows(run: RunReport) -> list[ReliabilityRow]:
             images=one.images,
             confidence=one.confidence,
             accuracy=one.accuracy,
+            run=trial.run,
         )
         for trial in run.trials
         if trial.probability_scores

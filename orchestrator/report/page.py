@@ -1,15 +1,11 @@
-"""What the report says, in order: summary, accuracy, expressions, curves, data, how it was run."""
+"""The report as a page: `build_page` lists its sections in their order."""
 
 from collections.abc import Sequence
 
 from orchestrator.report.blocks import Page, Section
 from orchestrator.report.collect import RunReport
-from orchestrator.report.comparison import (
-    EPOCH_WARNING,
-)
-from orchestrator.report.formats import (
-    one_line,
-)
+from orchestrator.report.comparison import EPOCH_WARNING
+from orchestrator.report.formats import one_line
 from orchestrator.report.sections.calibration import calibration_section
 from orchestrator.report.sections.choice import choice_section
 from orchestrator.report.sections.columns import accuracy_table

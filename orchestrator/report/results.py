@@ -101,6 +101,9 @@ class TrialRow(Row):
     ece: float | None = Field(None, description="expected calibration error, 15 equal bins")
     run: str = Field("", description="the run that the trial is of")
     data_fingerprint: str = Field("", description="of the data that it was trained on")
+    group: str = Field(
+        "", description="what comparisons, tests and seeds call it: architecture, run where needed"
+    )
 
 
 class ClassRow(Row):
@@ -219,6 +222,7 @@ def trial_row(trial: TrialReport) -> TrialRow:
             "reason": one_line(record.failure.reason) if record.failure else "",
             "run": trial.run,
             "data_fingerprint": trial.data_fingerprint,
+            "group": trial.group,
             **values,
         }
     )

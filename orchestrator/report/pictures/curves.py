@@ -38,7 +38,7 @@ def new_figure(width: float, height: float) -> "Figure":
 
 def accuracy_intervals(run: RunReport) -> "Figure | None":
     """Accuracy with its Wilson interval, best on top, and the paper's where comparable."""
-    scored = [(trial, trial.scores) for trial in run.finished if trial.scores]
+    scored = run.scored
     if not scored:
         return None
     figure = new_figure(7.0, 1.0 + _ROW_IN * len(scored))

@@ -42,7 +42,7 @@ def _tints() -> "Colormap":
 
 
 def _rate_map(run: RunReport, rate: Rate) -> "Figure | None":
-    scored = [(trial, trial.scores) for trial in run.finished if trial.scores]
+    scored = run.scored
     if not scored:
         return None
     values = np.array(
@@ -97,7 +97,7 @@ def _write(  # noqa: PLR0917
 
 def confusions(run: RunReport) -> "Figure | None":
     """Every trial's confusion matrix, rows as shares of the images with that label."""
-    scored = [(run.name_of(trial), trial.scores) for trial in run.finished if trial.scores]
+    scored = [(run.name_of(trial), scores) for trial, scores in run.scored]
     if not scored:
         return None
     columns = min(len(scored), 5 if len(scored) <= _NUMBERED_PANELS else 7)

@@ -87,7 +87,7 @@ COSTS = (
         "peak_memory_mb",
         Header("Peak memory", "MiB", key="peak_memory_mb"),
         integer,
-        axis="Peak memory in training, MiB",
+        axis="Peak memory of the trial, MiB",
     ),
     Cost(
         "gpu_peak_memory_mb",
@@ -106,11 +106,22 @@ COSTS = (
 
 def choices_of(run: RunReport) -> list[Choice]:
     """One record for each architecture with a finished trial, the most accurate first."""
+    groups = _groups(run)
+    repeated = is_repeated(run)
+    found = [_choice(trials, run, repeated) for trials in groups.values()]
+    return sorted(found, key=lambda choice: (-choice.accuracy, choice.title))
+
+
+def _groups(run: RunReport) -> dict[str, list[TrialReport]]:
     groups: dict[str, list[TrialReport]] = defaultdict(list)
     for trial in run.finished:
         groups[trial.group].append(trial)
-    found = [_choice(trials, run) for trials in groups.values()]
-    return sorted(found, key=lambda choice: (-choice.accuracy, choice.title))
+    return groups
+
+
+def is_repeated(run: RunReport) -> bool:
+    """True when an architecture has several finished trials: spreads are over seeds then."""
+    return any(len(trials) > 1 for trials in _groups(run).values())
 
 
 def known_costs(choices: list[Choice]) -> list[Cost]:
@@ -133,7 +144,7 @@ def front(choices: list[Choice], cost: Cost) -> list[Choice]:
     return [choice for _, choice in kept]
 
 
-def _choice(trials: list[TrialReport], run: RunReport) -> Choice:
+def _choice(trials: list[TrialReport], run: RunReport, repeated: bool) -> Choice:
     rows = [trial_row(trial) for trial in trials]
     price = price_per_hour(run)
     costs: dict[str, float | None] = {}
@@ -145,7 +156,8 @@ def _choice(trials: list[TrialReport], run: RunReport) -> Choice:
     costs["price"] = seconds / 3600 * price if seconds is not None and price is not None else None
     accuracies = [trial.accuracy for trial in trials]
     first = trials[0]
-    return Choice(first.record.architecture, first.title, fmean(accuracies), _spread(trials), costs)
+    spread = _deviation(trials) if repeated else _interval(trials[0])
+    return Choice(first.record.architecture, first.title, fmean(accuracies), spread, costs)
 
 
 def price_per_hour(run: RunReport) -> float | None:
@@ -164,8 +176,13 @@ def _estimate(run: RunReport) -> dict[str, JsonValue]:
     return found if isinstance(found, dict) else {}
 
 
-def _spread(trials: list[TrialReport]) -> str:
-    if len(trials) > 1:
-        return f"± {percent(stdev(trial.accuracy for trial in trials))}"
-    scores = trials[0].scores
+def _deviation(trials: list[TrialReport]) -> str:
+    """In points; a single seed has none."""
+    if len(trials) < 2:
+        return MISSING
+    return f"± {percent(stdev(trial.accuracy for trial in trials))}"
+
+
+def _interval(trial: TrialReport) -> str:
+    scores = trial.scores
     return percent_interval(scores.interval.low, scores.interval.high) if scores else MISSING

@@ -21,13 +21,13 @@ from orchestrator.report.sections.figures import new_figure
 from orchestrator.report.sections.tables import best_marked
 
 Named = Sequence[tuple[str, str, ProbabilityScores]]
-"""Finished trials with probabilities: the trial's name, what readers call it, scores."""
+"""Finished trials with probabilities: the trial's key, what readers call it, scores."""
 
 
 def calibration_section(run: RunReport) -> Section | None:
     """None where no trial has probabilities."""
     scored = [
-        (trial.record.name, run.name_of(trial), trial.probability_scores)
+        (run.key_of(trial), run.name_of(trial), trial.probability_scores)
         for trial in run.finished
         if trial.probability_scores
     ]

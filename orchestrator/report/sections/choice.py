@@ -9,6 +9,7 @@ from orchestrator.report.scores.choice import (
     choices_of,
     currency,
     front,
+    is_repeated,
     known_costs,
     price_per_hour,
 )
@@ -75,7 +76,8 @@ def _table(run: RunReport, choices: list[Choice], costs: list[Cost]) -> Table:
         )
         for choice in choices
     )
-    spread = Header("± SD over seeds", "%") if run.many_seeds else Header("95 % interval", "%")
+    repeated = is_repeated(run)
+    spread = Header("± SD over seeds", "points") if repeated else Header("95 % interval", "%")
     return Table(
         id=TABLE_ID,
         caption="Accuracy and what it costs",
@@ -101,6 +103,6 @@ def _note(run: RunReport) -> str:
     price = price_per_hour(run)
     if price is not None:
         note += f" Price: training time at {fixed(price, 2)} {one_line(currency(run))} an hour."
-    if run.many_seeds:
+    if is_repeated(run):
         note += " Every figure is a mean over an architecture's seeds."
     return note

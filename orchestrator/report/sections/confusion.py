@@ -13,17 +13,13 @@ from orchestrator.report.sections.figures import new_figure
 from orchestrator.report.sections.tables import best_marked
 
 Named = Sequence[tuple[str, str, Scores]]
-"""Finished trials with predictions, best first: the trial's name, what readers call it, scores."""
+"""Finished trials with predictions, best first: the trial's key, what readers call it, scores."""
 _SHOWN = 3
 
 
 def confusion_section(run: RunReport) -> Section | None:
     """None where no trial has predictions."""
-    scored = [
-        (trial.record.name, run.name_of(trial), trial.scores)
-        for trial in run.finished
-        if trial.scores
-    ]
+    scored = [(run.key_of(trial), run.name_of(trial), scores) for trial, scores in run.scored]
     if not scored:
         return None
     return Section(
@@ -149,8 +145,9 @@ def _agreement_table(scored: Named) -> Table:
             for place, (_, label, _) in enumerate(scored)
         ),
         note="Balanced accuracy: mean recall of the expressions that occur. Kappa: agreement "
-        "beyond what equal shares of answers give by chance, 0 for none, 1 for all. Weighted: by "
-        "the images with each expression; weighted recall is the accuracy. ★ marks the best.",
+        "beyond chance, 0 for none, 1 for all; chance is that of answers in the same shares, given "
+        "without a look at the images. Weighted: by the images with each expression; weighted "
+        "recall is the accuracy. ★ marks the best.",
         sortable=True,
     )
 

@@ -18,7 +18,7 @@ def expressions_section(run: RunReport) -> Section | None:
 
 def recall_intervals_table(run: RunReport) -> Table | None:
     """One row a trial with predictions, best first; None where there is none."""
-    scored = [(run.name_of(trial), trial.scores) for trial in run.finished if trial.scores]
+    scored = [(run.name_of(trial), scores) for trial, scores in run.scored]
     if not scored:
         return None
     rows = tuple(

@@ -48,7 +48,7 @@ def curves(run: RunReport, metric: str) -> Figure | None:
 
 def intervals(run: RunReport) -> Figure | None:
     """Accuracy with its interval, best on top, the paper's beside it where that may be compared."""
-    scored = [trial for trial in run.finished if trial.scores]
+    scored = [trial for trial, _ in run.scored]
     if not scored:
         return None
     figure = new_figure("Validation accuracy, %", "")

@@ -6,9 +6,7 @@ from collections import defaultdict
 from orchestrator.report import paper
 from orchestrator.report.blocks import Section, Table
 from orchestrator.report.collect import RunReport
-from orchestrator.report.comparison import (
-    choices,
-)
+from orchestrator.report.comparison import choices
 from orchestrator.report.formats import (
     percent,
     plural,

@@ -61,14 +61,10 @@ def expression_tables(run: RunReport) -> tuple[Table, ...]:
     return tuple(_with_paper(run, table, printed) for table, printed in found)
 
 
-def _scored(run: RunReport) -> list[TrialReport]:
-    return [trial for trial in run.finished if trial.scores]
-
-
 def _with_paper(run: RunReport, table: Table, printed: _Printed) -> Table:
     """The table with the paper's value as each cell's detail."""
     rows = []
-    for trial, (name, *cells) in zip(_scored(run), table.rows, strict=True):
+    for (trial, _), (name, *cells) in zip(run.scored, table.rows, strict=True):
         theirs = printed.rows.get(trial.record.architecture)
         details = [f"paper {printed.show(value)}" for value in theirs] if theirs else [""] * 9
         beside = (replace(cell, detail=text) for cell, text in zip(cells, details, strict=True))
@@ -79,7 +75,7 @@ def _with_paper(run: RunReport, table: Table, printed: _Printed) -> Table:
 
 def counts_table(run: RunReport) -> Table | None:
     """Correct validation images of each expression (Figure 12); None without predictions."""
-    scored = [(trial, trial.scores) for trial in run.finished if trial.scores]
+    scored = run.scored
     if not scored:
         return None
     counts = [(*(one.correct for one in scores.classes), scores.correct) for _, scores in scored]

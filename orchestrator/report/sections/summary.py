@@ -5,9 +5,7 @@ from statistics import fmean
 
 from orchestrator.report.blocks import Card
 from orchestrator.report.collect import RunReport, TrialReport, states
-from orchestrator.report.comparison import (
-    class_counts,
-)
+from orchestrator.report.comparison import class_counts
 from orchestrator.report.formats import (
     MISSING,
     duration,
@@ -71,7 +69,7 @@ def _overlap_sentence(best: TrialReport, run: RunReport) -> str:
     if best.scores is None:
         return ""
     own = best.scores.interval
-    others = [trial.scores for trial in run.finished if trial.scores and trial is not best]
+    others = [scores for trial, scores in run.scored if trial is not best]
     near = sum(scores.interval.overlaps(own) for scores in others)
     if not near:
         return ""

@@ -35,7 +35,7 @@ def best_marked(
 
 def per_class_table(run: RunReport, rate: Rate) -> Table | None:
     """Recall or precision of each expression; None where no trial has predictions."""
-    scored = [(trial, trial.scores) for trial in run.finished if trial.scores]
+    scored = run.scored
     if not scored:
         return None
     columns = [[_rate(scores.classes[code], rate) for _, scores in scored] for code in range(8)]
