@@ -3,15 +3,19 @@
 import os
 import subprocess
 import sys
+from dataclasses import asdict
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from tests.interrupted_trial import spec_of
 from trainers import backend
 from trainers.architectures import ARCHITECTURES, architecture
 from trainers.costs import count_costs, peak_memory_bytes, time_latency
 from trainers.evaluation import evaluate
+from trainers.examination import examine
 from trainers.recipe import RECIPES
 
 keras = pytest.importorskip("keras")
@@ -54,6 +58,10 @@ def test_multiply_adds_are_the_published_ones(name: str):
     assert macs / 1e9 == pytest.approx(published, rel=0.016)
 
 
+def no_error(name: str, error: Exception) -> None:
+    raise AssertionError(name) from error
+
+
 def test_every_kind_of_layer_counts_one_multiply_add_a_weight_and_place():
     layers = keras.layers
     model = keras.Sequential(
@@ -69,12 +77,12 @@ def test_every_kind_of_layer_counts_one_multiply_add_a_weight_and_place():
     )
     expected = 64 * 108 + 16 * 36 + 16 * (36 + 20) + 80 * 7
     assert count_macs(model) == expected
-    assert count_costs(model, None, None).gflops == 2 * expected / 1e9
+    assert count_costs(model, None, None, no_error).gflops == 2 * expected / 1e9
 
 
 def test_operations_are_those_of_the_trained_model_at_its_own_size():
     model = build_model(architecture("mobilenet"), SMALL, seed=0)
-    gflops = count_costs(model, None, None).gflops
+    gflops = count_costs(model, None, None, no_error).gflops
     # The image's area scales the convolutions; the head is left out of the table.
     table = 2 * ARCHITECTURES["mobilenet"].gmacs_224 * (32 / 224) ** 2
     assert gflops == pytest.approx(table, rel=0.01)
@@ -85,9 +93,38 @@ def test_what_is_not_measured_is_none(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(backend, "named_device", lambda: None)
     monkeypatch.setattr(backend, "gpu_peak_memory_bytes", lambda: None)
     monkeypatch.setattr("trainers.costs.peak_memory_bytes", lambda: None)
-    costs = count_costs(model, None, None)
+    costs = count_costs(model, None, None, no_error)
     assert (costs.latency_ms, costs.latency_ms_p90, costs.throughput_images_per_s) == (None,) * 3
     assert (costs.peak_memory_mb, costs.gpu_peak_memory_mb, costs.device_name) == (None,) * 3
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("trainers.costs.count_macs", "gflops"),
+        ("trainers.costs.peak_memory_bytes", "peak_memory_mb"),
+        ("trainers.backend.gpu_peak_memory_bytes", "gpu_peak_memory_mb"),
+        ("trainers.backend.named_device", "device_name"),
+    ],
+)
+def test_a_cost_that_can_not_be_measured_costs_its_own_figure_and_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, name: str
+):
+    def no_answer(*_: object) -> None:
+        raise RuntimeError("the driver does not answer\nand more")
+
+    figures = {"count_macs": 1, "peak_memory_bytes": 1}
+    for each, value in figures.items():
+        monkeypatch.setattr(f"trainers.costs.{each}", lambda *_, value=value: value)
+    monkeypatch.setattr("trainers.backend.gpu_peak_memory_bytes", lambda: 1)
+    monkeypatch.setattr("trainers.backend.named_device", lambda: "a device")
+    monkeypatch.setattr(target, no_answer)
+    model = build_model(architecture("mobilenet"), SMALL, seed=0)
+    examined = examine(model, spec_of(tmp_path / "shards", tmp_path, 300), 10.0)
+    assert examined.notes == (f"without {name}: RuntimeError: the driver does not answer",)
+    costs = asdict(examined.costs)
+    assert [each for each, value in costs.items() if value is None] == [name]
+    assert examined.probes is not None
 
 
 class Clock:

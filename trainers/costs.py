@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from trainers.model import count_macs
 
 if TYPE_CHECKING:
     import keras
+
+T = TypeVar("T")
 
 _FLOPS_PER_MAC = 2
 _RUNS = 20
@@ -46,16 +48,34 @@ class Costs:
     device_name: str | None = None
 
 
-def count_costs(model: "keras.Model", latency: Latency | None, images_per_s: float | None) -> Costs:
-    """All costs of a model that has been trained in this process."""
+def count_costs(
+    model: "keras.Model",
+    latency: Latency | None,
+    images_per_s: float | None,
+    on_error: Callable[[str, Exception], None],
+) -> Costs:
+    """All costs of a model that has been trained in this process.
+
+    What raises costs its own figure alone: `on_error` is told of its name, and it stays None.
+    """
+
+    def measured(name: str, measure: Callable[[], T]) -> T | None:
+        try:
+            return measure()
+        except Exception as error:
+            on_error(name, error)
+            return None
+
     return Costs(
-        gflops=_FLOPS_PER_MAC * count_macs(model) / 1e9,
+        gflops=measured("gflops", lambda: _FLOPS_PER_MAC * count_macs(model) / 1e9),
         latency_ms=latency.median_ms if latency else None,
         latency_ms_p90=latency.p90_ms if latency else None,
         throughput_images_per_s=images_per_s,
-        peak_memory_mb=_mib(peak_memory_bytes()),
-        gpu_peak_memory_mb=_mib(backend.gpu_peak_memory_bytes()),
-        device_name=backend.named_device(),
+        peak_memory_mb=measured("peak_memory_mb", lambda: _mib(peak_memory_bytes())),
+        gpu_peak_memory_mb=measured(
+            "gpu_peak_memory_mb", lambda: _mib(backend.gpu_peak_memory_bytes())
+        ),
+        device_name=measured("device_name", backend.named_device),
     )
 
 

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Examination:
-    """`probes` is None, and costs lack what needs a run of one image, where a note says why."""
+    """`probes` is None, and costs lack what could not be measured, where a note says why."""
 
     costs: Costs
     probes: RenderedProbes | None = None
@@ -43,7 +43,12 @@ def examine(
     begin = time.perf_counter()
     latency: Latency | None = None
     rendered: RenderedProbes | None = None
-    notes: tuple[str, ...] = ()
+    notes: list[str] = []
+
+    def without(what: str, error: Exception) -> None:
+        logger.error("no %s", what, exc_info=error)
+        notes.append(f"without {what}: {_short(error)}")
+
     try:
         probes = _probes(spec)
         one = OneImageModel(model)
@@ -51,12 +56,11 @@ def examine(
         on_progress()
         latency = time_latency(lambda: one.predict(probes[0].image_HWC))
     except Exception as error:
-        logger.exception("the model can't be shown the probes")
-        notes = (f"without {'latency' if rendered else 'probes and latency'}: {_short(error)}",)
+        without("latency" if rendered else "probes and latency", error)
     on_progress()
-    costs = count_costs(model, latency, images_per_s)
+    costs = count_costs(model, latency, images_per_s, on_error=without)
     logger.info("examined in %.1f s", time.perf_counter() - begin)
-    return Examination(costs, rendered, notes)
+    return Examination(costs, rendered, tuple(notes))
 
 
 def _probes(spec: TrialSpec) -> tuple[Probe, ...]:
