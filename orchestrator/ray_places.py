@@ -24,6 +24,7 @@ _ActorData = gcs_pb2.ActorTableData
 NO_API_SERVER = {"RAY_API_SERVER_ADDRESS": "http://127.0.0.1:9"}
 
 _INTERVAL_S = 2.0
+_END_S = 5.0
 
 
 @contextmanager
@@ -36,7 +37,8 @@ def abandoned_places_freed() -> Iterator[None]:
         yield
     finally:
         ended.set()
-        thread.join()
+        # A look at a head that is gone may last for minutes; the thread ends with the process.
+        thread.join(timeout=_END_S)
 
 
 def _free_until(ended: threading.Event) -> None:

@@ -1,5 +1,8 @@
 """Which placement groups nobody would free: those whose maker is gone, and nobody else's."""
 
+import threading
+import time
+
 import pytest
 
 from orchestrator.ray_environment import prepare_environment
@@ -9,7 +12,8 @@ prepare_environment()
 import ray  # noqa: E402
 from ray.core.generated.gcs_pb2 import PlacementGroupTableData  # noqa: E402
 
-from orchestrator.ray_places import is_abandoned  # noqa: E402
+from orchestrator import ray_places  # noqa: E402
+from orchestrator.ray_places import abandoned_places_freed, is_abandoned  # noqa: E402
 
 MINE, OVER, OTHER = (ray.JobID.from_int(number) for number in (1, 2, 3))
 DEAD, ALIVE = (ray.ActorID.of(MINE, ray.TaskID.nil(), number) for number in (1, 2))
@@ -39,3 +43,23 @@ def test_a_group_is_abandoned_when_nobody_would_free_it(job, maker, more, abando
     )
     found = is_abandoned(group, MINE.hex(), {OVER.hex()}, lambda id_: id_ == DEAD.binary())
     assert found is abandoned
+
+
+def test_a_run_ends_though_rays_head_does_not_answer_any_more(monkeypatch: pytest.MonkeyPatch):
+    asked, answered = threading.Event(), threading.Event()
+
+    def no_answer() -> list[object]:
+        asked.set()
+        answered.wait(60)
+        return []
+
+    monkeypatch.setattr(ray_places, "_INTERVAL_S", 0.01)
+    monkeypatch.setattr(ray_places, "_END_S", 0.1)
+    monkeypatch.setattr(ray_places, "abandoned_places", no_answer)
+    try:
+        with abandoned_places_freed():
+            assert asked.wait(30)
+            begin = time.monotonic()
+        assert time.monotonic() - begin < 30
+    finally:
+        answered.set()
