@@ -224,6 +224,22 @@ def test_another_kind_of_model_is_refused_by_its_shapes(faces: Path, tmp_path: P
     assert "[None, 10]" in said
 
 
+@pytest.mark.parametrize("shape", [(12,), (None, None, 3), (32, 3), (32, 24, 3), (32, 32, 3)])
+def test_a_model_of_eight_outputs_whose_input_is_no_picture_is_refused(
+    faces: Path, tmp_path: Path, shape: tuple[int | None, ...]
+):
+    import keras
+
+    images = keras.Input(shape, dtype="uint8")
+    numbers = keras.ops.cast(images, "float32")
+    if len(shape) == 3 and shape != (32, 32, 3):  # with square pictures: a row of answers each
+        numbers = keras.layers.GlobalAveragePooling2D()(numbers)
+    path = tmp_path / "other.keras"
+    keras.Model(images, keras.layers.Dense(8)(numbers)).save(path)
+    said = refused(path, faces)
+    assert f"other.keras is another model: it takes uint8 {[None, *shape]} and gives" in said
+
+
 def test_a_model_is_chosen_in_a_run_directory(tmp_path: Path):
     trials = ("mobilenet-s0", "mobilenet-s1", "xception-s0", "resnet50-s0")
     states = {"resnet50-s0": TrialState.RUNNING}

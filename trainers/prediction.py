@@ -52,13 +52,14 @@ class Predictor:
             raise ConfigError(
                 f"{path} can't be loaded as a model: {reason}; name the model.keras of a trial"
             ) from error
-        (_, height, width, channels), classes = shapes[0], shapes[1][-1]
-        if height != width or channels != 3 or classes != NUM_CLASSES or kind != "uint8":
+        size = shapes[0][1] if len(shapes[0]) == 4 else None
+        takes_images = shapes[0][1:] == (size, size, 3) and kind == "uint8"
+        if size is None or not takes_images or shapes[1][1:] != (NUM_CLASSES,):
             raise ConfigError(
                 f"{path} is another model: it takes {kind} {list(shapes[0])} and gives "
                 f"{list(shapes[1])}; name the model.keras of a trial"
             )
-        self.image_size = int(height)
+        self.image_size = int(size)
         self.architecture = str(model.name)
         self._model = keras.Model(model.inputs[0], model.outputs[0])
 
