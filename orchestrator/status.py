@@ -3,6 +3,7 @@
 Where there is no terminal, one plain line a trial; while watching, a line again when it changes.
 """
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,8 +29,16 @@ _SHOWN = ("Architecture", "State", "Accuracy", "95 % interval")
 
 
 def status_json(run_dir: Path) -> str:
-    """What `results.json` would hold now."""
-    return run_results(compared(collect(run_dir))).model_dump_json(indent=2)
+    """What `results.json` would hold now, in ASCII: a terminal obeys what names may hold."""
+    text = run_results(compared(collect(run_dir))).model_dump_json(indent=2)
+    # JSON has such characters in its strings alone.
+    return re.sub(r"[^\n -~]", lambda found: _escaped(found[0]), text)
+
+
+def _escaped(one: str) -> str:
+    """As UTF-16, which JSON's escapes are of."""
+    units = one.encode("utf-16-be").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def print_status(run_dir: Path, console: Console) -> None:

@@ -17,7 +17,8 @@ from datasets.errors import ConfigError, DataError
 from datasets.labels import EXPRESSIONS
 from orchestrator.report import write_report
 from orchestrator.report.collect import collect, read_history
-from orchestrator.report.results import RunResults
+from orchestrator.report.forms.csv_rows import to_csv
+from orchestrator.report.results import RunResults, TrialRow
 from orchestrator.run_store import RunStore
 from tests.made_up_runs import ALL_TRIALS, MIXED_STATES, MadeUpRun, write_predictions, write_run
 from trainers.architectures import ARCHITECTURES
@@ -89,6 +90,18 @@ def test_results_csv_has_one_row_a_trial_in_plan_order_with_empty_metrics_where_
         filled = {bool(row[column]) for column in REQUIRED_COLUMNS[3:]}
         assert filled == {state is TrialState.FINISHED}
         assert bool(row["reason"]) == (state in (TrialState.FAILED, TrialState.DIVERGED))
+
+
+def test_no_text_in_csv_begins_as_a_formula(tmp_path):
+    for start in ("=", "+", "-", "@", "\t"):
+        row = TrialRow(
+            architecture="a", seed=0, status=TrialState.FAILED, loss=-1.5, run=f"{start}1+1"
+        )
+        path = tmp_path / "rows.csv"
+        path.write_text(to_csv(TrialRow, [row]), encoding="utf-8")
+        (read,) = read_csv(path)
+        assert read["run"] == f"'{start}1+1"
+        assert read["loss"] == "-1.5"
 
 
 def test_accuracy_interval_and_macro_figures_equal_scipy_and_scikit_learn(mixed):

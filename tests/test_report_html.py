@@ -261,6 +261,15 @@ def test_markdown_escapes_keep_every_character():
     assert Reader(rendered).text.strip() == "a|b `c` <i> \\ * www.x.org 1 2"
 
 
+@pytest.mark.parametrize(
+    "text", ["a@evil.com", "mailto:a@evil.com", "_www.evil.com", "x.http://evil.com", "xmpp:a@b.c"]
+)
+def test_no_address_becomes_a_link_in_markdown(text):
+    escaped = escape(text)
+    assert not re.search(r"@|(www|http|mailto|xmpp)[:.]", escaped)
+    assert Reader(MarkdownIt("commonmark").render(escaped)).text.strip() == text
+
+
 def test_missing_figures_print_a_dash():
     assert MISSING == "\u2013"
     nan = float("nan")

@@ -125,6 +125,13 @@ def test_the_best_is_bold_and_a_long_text_is_broken():
     assert r"b & {\scriptsize c} \\" in latex.replace("&  {", "& {")
 
 
+def test_a_wide_cell_keeps_its_detail_and_its_star():
+    headers = (Header("Name", numeric=False), Header("Value", numeric=False))
+    rows = ((Cell("a"), Cell("long " * 10 + "end", detail="short", best=True)),)
+    latex = to_latex(page_of(Table("t", "T", headers, rows)))
+    assert r"long end}$\,\star$: short\strut}" in latex
+
+
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`tables.tex` of a run whose every text is hostile."""

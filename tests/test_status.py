@@ -106,6 +106,14 @@ def test_json_is_what_results_json_holds(mixed):
     assert len(json.loads(done.stdout)["trials"]) == 14
 
 
+def test_json_has_no_character_that_a_terminal_obeys(tmp_path):
+    name = "a\x9b31m\u202eb\x7f\U0001f600"
+    store = write_run(tmp_path, MadeUpRun(name=name, trials=("mobilenet-s0",), states={}))
+    said = status.status_json(store.root)
+    assert all(one == "\n" or " " <= one <= "~" for one in said)
+    assert json.loads(said)["run"] == name
+
+
 def test_json_and_watch_together_are_refused(mixed):
     done = CliRunner().invoke(app, ["status", str(mixed.root), "--json", "--watch"])
     assert done.exit_code == 2

@@ -4,16 +4,14 @@
 `RunResults.model_json_schema()` gives them as JSON Schema. `schema_version` rises when a field
 changes its meaning or goes. A figure that does not exist (a trial that isn't finished, a rate that
 is not defined) is null in JSON and empty in CSV. The CSV files hold `TrialRow`, `ClassRow`
-and `ComparisonRow`, one column a field, numbers in full precision.
+and `ComparisonRow`, one column a field, numbers in full precision. A text that begins as a formula
+does (=, +, -, @, tab) has an apostrophe before it in CSV.
 """
 
-import csv
-import io
 import math
-from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import Field, JsonValue
 
 from orchestrator.report import paper
 from orchestrator.report.collect import RunReport, TrialReport
@@ -283,13 +281,3 @@ def run_results(run: RunReport) -> RunResults:
         paper_not_comparable_because=reason,
         warnings=[*run.warnings, *prefixed],
     )
-
-
-def to_csv(kind: type[BaseModel], rows: Iterable[BaseModel]) -> str:
-    """Rows of one kind as CSV with a header line; missing values are empty."""
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, fieldnames=list(kind.model_fields), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(row.model_dump(mode="json"))
-    return stream.getvalue()

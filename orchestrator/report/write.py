@@ -9,13 +9,14 @@ from datasets.files import write_data
 from orchestrator.report.blocks import Section
 from orchestrator.report.collect import RunReport
 from orchestrator.report.comparison_rows import ComparisonRow
+from orchestrator.report.forms.csv_rows import to_csv
 from orchestrator.report.forms.html import to_html
 from orchestrator.report.forms.latex import to_latex
 from orchestrator.report.forms.markdown import to_markdown
 from orchestrator.report.merge import apart, collect_runs
 from orchestrator.report.page import build_page
 from orchestrator.report.pictures import draw as pictures
-from orchestrator.report.results import ClassRow, TrialRow, run_results, to_csv
+from orchestrator.report.results import ClassRow, TrialRow, run_results
 from orchestrator.report.scores.compare import compared
 from orchestrator.report.sections.multistage import MULTISTAGE_DIR, multistage_section
 from orchestrator.run_store import RunStore

@@ -148,8 +148,12 @@ def _small(text: str) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    text = f"{cell.text}: {cell.detail}" if len(cell.detail) > _WIDE else cell.text
-    if len(text) > _WIDE:
-        return rf"\parbox[t]{{{_TEXT_WIDTH}}}{{\raggedright {escape_breakable(text)}\strut}}"
-    shown = rf"\textbf{{{escape(text)}}}$\,\star$" if cell.best else escape(text)
-    return f"{shown} {_small(cell.detail)}".rstrip()
+    if max(len(cell.text), len(cell.detail)) > _WIDE:
+        text = _starred(escape_breakable(cell.text), cell.best)
+        detail = f": {escape_breakable(cell.detail)}" if cell.detail else ""
+        return rf"\parbox[t]{{{_TEXT_WIDTH}}}{{\raggedright {text}{detail}\strut}}"
+    return f"{_starred(escape(cell.text), cell.best)} {_small(cell.detail)}".rstrip()
+
+
+def _starred(escaped: str, best: bool) -> str:
+    return rf"\textbf{{{escaped}}}$\,\star$" if best else escaped

@@ -8,6 +8,7 @@ from orchestrator.report.formats import one_line
 
 # Everything that can start markup anywhere in a line; a table cell also ends at a pipe.
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&$])")
+_ADDRESS = re.compile(r"(?i)(https?|ftp|www|mailto|xmpp)([:.])|(?P<at>@)")
 
 
 def escape(text: str) -> str:
@@ -17,11 +18,11 @@ def escape(text: str) -> str:
     )
     escaped = _SPECIAL.sub(r"\\\1", one_line(visible))
     # A bare address becomes a link by itself on some sites; an entity in it stops that.
-    return re.sub(r"(?i)\b(https?|ftp|www)([:.])", _split_address, escaped)
+    return _ADDRESS.sub(_split_address, escaped)
 
 
 def _split_address(match: re.Match[str]) -> str:
-    return f"{match[1]}&#{ord(match[2])};"
+    return "&#64;" if match["at"] else f"{match[1]}&#{ord(match[2])};"
 
 
 def to_markdown(page: Page) -> str:
