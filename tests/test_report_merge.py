@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 from datasets.errors import ConfigError
 from orchestrator.cli import app
 from orchestrator.report import write_runs
+from orchestrator.report.comparison import NO_BEST
+from orchestrator.report.formats import MISSING
 from orchestrator.report.forms import html
 from orchestrator.report.merge import collect_runs
 from orchestrator.report.page import build_page
@@ -217,9 +219,27 @@ def test_different_data_that_were_asked_for_are_marked_everywhere(tmp_path):
     }
     data = next(section for section in page.sections if section.id == "data")
     assert [table.id for table in data.tables] == ["data-table-1", "data-table-2"]
+    assert_nothing_is_the_best(page)
     expressions = next(section for section in page.sections if section.id == "expressions")
     for table in expressions.tables:
         assert not any(header.unit for header in table.headers)
+
+
+def assert_nothing_is_the_best(page):
+    """No trial is ranked: in the lead, on the cards, by a star, on a front."""
+    assert page.lead == (NO_BEST,)
+    assert page.cards[0].value == MISSING
+    for section in page.sections:
+        assert not any("-front" in figure.id for figure in section.figures)
+        own = () if section.id in ("poses", "paper") else section.tables
+        for table in own:
+            assert not any(cell.best for row in table.rows for cell in row), table.id
+            assert "★" not in table.note, table.id
+    choice = next(section for section in page.sections if section.id == "choice")
+    names = [row[0].text for row in choice.tables[0].rows]
+    assert all(", run " in name for name in names)
+    assert len(names) == 4
+    assert choice.paragraphs == (NO_BEST,)
 
 
 def test_configurations_that_differ_are_told(tmp_path):

@@ -117,8 +117,10 @@ class RunReport:
 
     @property
     def finished(self) -> tuple[TrialReport, ...]:
-        """Finished trials, best first; equal ones in plan order."""
+        """Finished trials, best first; equal ones, and those of different data, in plan order."""
         done = [trial for trial in self.trials if trial.result]
+        if not self.same_data:
+            return tuple(done)
         return tuple(sorted(done, key=lambda trial: -trial.accuracy))
 
     @property

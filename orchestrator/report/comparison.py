@@ -16,6 +16,11 @@ EPOCH_WARNING = (
     "and is not compared."
 )
 
+NO_BEST = (
+    "The runs are of different data, so their accuracies can't be compared: none is called the "
+    "best, and the trials stand in the order in which they were planned."
+)
+
 
 def why_not_comparable(run: RunReport) -> str | None:
     """One clause that says why the data is not the paper's, or None where it is.

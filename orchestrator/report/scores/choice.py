@@ -105,10 +105,15 @@ COSTS = (
 
 
 def choices_of(run: RunReport) -> list[Choice]:
-    """One record for each architecture with a finished trial, the most accurate first."""
+    """One record for each architecture with a finished trial, the most accurate first.
+
+    Those of different data keep the order of the plan.
+    """
     groups = _groups(run)
     repeated = is_repeated(run)
     found = [_choice(trials, run, repeated) for trials in groups.values()]
+    if not run.same_data:
+        return found
     return sorted(found, key=lambda choice: (-choice.accuracy, choice.title))
 
 

@@ -45,7 +45,11 @@ def calibration_section(run: RunReport) -> Section | None:
         "Calibration",
         (explained,),
         figures=(_figure(scored),),
-        tables=(_scores_table(scored), _auc_table(scored), _bins_table(scored)),
+        tables=(
+            _scores_table(scored, run.same_data),
+            _auc_table(scored, run.same_data),
+            _bins_table(scored),
+        ),
     )
 
 
@@ -97,7 +101,7 @@ def _reliability(name: str, label: str, scores: ProbabilityScores) -> go.Scatter
     )
 
 
-def _scores_table(scored: Named) -> Table:
+def _scores_table(scored: Named, marked: bool) -> Table:
     def four(value: float) -> str:
         return fixed(value, 4)
 
@@ -106,11 +110,11 @@ def _scores_table(scored: Named) -> Table:
         for _, _, s in scored
     ]
     columns = (
-        best_marked([s.ece for _, _, s in scored], percent, lowest=True),
-        best_marked([s.log_loss for _, _, s in scored], four, lowest=True),
-        best_marked([s.brier for _, _, s in scored], four, lowest=True),
-        best_marked([s.auc_macro for _, _, s in scored], four),
-        best_marked([s.top2 for _, _, s in scored], percent),
+        best_marked([s.ece for _, _, s in scored], percent, lowest=True, marked=marked),
+        best_marked([s.log_loss for _, _, s in scored], four, lowest=True, marked=marked),
+        best_marked([s.brier for _, _, s in scored], four, lowest=True, marked=marked),
+        best_marked([s.auc_macro for _, _, s in scored], four, marked=marked),
+        best_marked([s.top2 for _, _, s in scored], percent, marked=marked),
         intervals,
     )
     return Table(
@@ -129,16 +133,25 @@ def _scores_table(scored: Named) -> Table:
             (Cell(label, label), *(column[place] for column in columns))
             for place, (_, label, _) in enumerate(scored)
         ),
-        note="★ marks the best of each column: the lowest of the first three, the highest of the "
-        "others. A perfect model has 0, 0, 0, 1 and 100. Top-2: the label is among the two most "
+        note=(
+            "★ marks the best of each column: the lowest of the first three, the highest of the "
+            "others. "
+            if marked
+            else ""
+        )
+        + "A perfect model has 0, 0, 0, 1 and 100. Top-2: the label is among the two most "
         f"probable expressions. ROC-AUC is {MISSING} where an expression has no image.",
         sortable=True,
     )
 
 
-def _auc_table(scored: Named) -> Table:
+def _auc_table(scored: Named, marked: bool) -> Table:
     columns = [
-        best_marked([scores.auc[code] for _, _, scores in scored], lambda value: fixed(value, 4))
+        best_marked(
+            [scores.auc[code] for _, _, scores in scored],
+            lambda value: fixed(value, 4),
+            marked=marked,
+        )
         for code in range(len(EXPRESSIONS))
     ]
     return Table(
@@ -149,7 +162,8 @@ def _auc_table(scored: Named) -> Table:
             (Cell(label, label), *(column[place] for column in columns))
             for place, (_, label, _) in enumerate(scored)
         ),
-        note="0.5 is chance, 1 a perfect order. ★ marks the best of each column.",
+        note="0.5 is chance, 1 a perfect order."
+        + (" ★ marks the best of each column." if marked else ""),
         sortable=True,
     )
 

@@ -2,6 +2,7 @@
 
 from orchestrator.report.blocks import Cell, Chooser, Header, Limit, Section, Table
 from orchestrator.report.collect import RunReport
+from orchestrator.report.comparison import NO_BEST
 from orchestrator.report.formats import fixed, one_line, percent
 from orchestrator.report.scores.choice import (
     Choice,
@@ -38,9 +39,9 @@ def choice_section(run: RunReport) -> Section | None:
     return Section(
         "choice",
         "Which one to take",
-        paragraphs=(_sentence(choices, costs),),
+        paragraphs=(_sentence(choices, costs) if run.same_data else NO_BEST,),
         chooser=Chooser(CHOOSER_ID, TABLE_ID, limits),
-        figures=front_figures(choices, costs),
+        figures=front_figures(choices, costs) if run.same_data else (),
         tables=(_table(run, choices, costs),),
     )
 
@@ -62,11 +63,12 @@ def _sentence(choices: list[Choice], costs: list[Cost]) -> str:
 
 
 def _table(run: RunReport, choices: list[Choice], costs: list[Cost]) -> Table:
-    fronts = {cost.key: front(choices, cost) if cost.has_front else [] for cost in costs}
+    ranked = choices if run.same_data else []
+    fronts = {cost.key: front(ranked, cost) if cost.has_front else [] for cost in costs}
     rows = tuple(
         (
             Cell(choice.title, choice.title),
-            Cell(percent(choice.accuracy), choice.accuracy, best=choice is choices[0]),
+            Cell(percent(choice.accuracy), choice.accuracy, best=choice in ranked[:1]),
             Cell(choice.spread),
             *(
                 Cell(cost.show(value), value, best=choice in fronts[cost.key])
@@ -90,16 +92,18 @@ def _table(run: RunReport, choices: list[Choice], costs: list[Cost]) -> Table:
         rows=rows,
         note=_note(run),
         sortable=True,
-        sorted_by=1,
+        sorted_by=1 if run.same_data else None,
     )
 
 
 def _note(run: RunReport) -> str:
     devices = sorted({trial.result.device for trial in run.finished if trial.result})
     note = (
-        "★ marks the best accuracy and, for each cost, those on its front. Latency, throughput and "
-        f"memory were measured on: {', '.join(devices)}. A dash: not measured."
+        "★ marks the best accuracy and, for each cost, those on its front. "
+        if run.same_data
+        else ""
     )
+    note += f"Latency, throughput and memory were measured on: {', '.join(devices)}. A dash: not measured."
     price = price_per_hour(run)
     if price is not None:
         note += f" Price: training time at {fixed(price, 2)} {one_line(currency(run))} an hour."

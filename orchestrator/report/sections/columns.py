@@ -83,7 +83,7 @@ def accuracy_table(run: RunReport) -> Table:
     # The state stands third: on a phone the first columns are what one sees.
     before, after = OURS[:2], (*_paper_columns(reason is None), *OURS[2:])
     unfinished = [trial for trial in run.trials if trial.result is None]
-    best = run.finished[0].accuracy if run.finished else None
+    best = run.finished[0].accuracy if run.finished and run.same_data else None
     rows = tuple(
         (
             Cell(run.name_of(trial), run.name_of(trial), _data_mark(run, trial)),
@@ -105,7 +105,7 @@ def accuracy_table(run: RunReport) -> Table:
         rows=rows,
         note=_note(reason),
         sortable=True,
-        sorted_by=1,
+        sorted_by=1 if run.same_data else None,
     )
 
 

@@ -26,7 +26,11 @@ def confusion_section(run: RunReport) -> Section | None:
         "confusion",
         "Confusion",
         figures=(_figure(scored),),
-        tables=(_frequent_table(scored), _agreement_table(scored), _matrices_table(scored)),
+        tables=(
+            _frequent_table(scored),
+            _agreement_table(scored, run.same_data),
+            _matrices_table(scored),
+        ),
     )
 
 
@@ -119,14 +123,14 @@ def _frequent_cells(scores: Scores) -> list[Cell]:
     return cells + [Cell(MISSING)] * (_SHOWN - len(cells))
 
 
-def _agreement_table(scored: Named) -> Table:
+def _agreement_table(scored: Named, marked: bool) -> Table:
     columns = (
-        best_marked([s.balanced_accuracy for _, _, s in scored], percent),
-        best_marked([s.kappa for _, _, s in scored], lambda value: fixed(value, 4)),
-        best_marked([s.macro_f1 for _, _, s in scored], percent),
-        best_marked([s.weighted_f1 for _, _, s in scored], percent),
-        best_marked([s.weighted_precision for _, _, s in scored], percent),
-        best_marked([s.weighted_recall for _, _, s in scored], percent),
+        best_marked([s.balanced_accuracy for _, _, s in scored], percent, marked=marked),
+        best_marked([s.kappa for _, _, s in scored], lambda value: fixed(value, 4), marked=marked),
+        best_marked([s.macro_f1 for _, _, s in scored], percent, marked=marked),
+        best_marked([s.weighted_f1 for _, _, s in scored], percent, marked=marked),
+        best_marked([s.weighted_precision for _, _, s in scored], percent, marked=marked),
+        best_marked([s.weighted_recall for _, _, s in scored], percent, marked=marked),
     )
     return Table(
         id="agreement-table",
@@ -147,7 +151,7 @@ def _agreement_table(scored: Named) -> Table:
         note="Balanced accuracy: mean recall of the expressions that occur. Kappa: agreement "
         "beyond chance, 0 for none, 1 for all; chance is that of answers in the same shares, given "
         "without a look at the images. Weighted: by the images with each expression; weighted "
-        "recall is the accuracy. ★ marks the best.",
+        f"recall is the accuracy.{' ★ marks the best.' if marked else ''}",
         sortable=True,
     )
 

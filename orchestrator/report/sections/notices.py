@@ -49,11 +49,11 @@ def notices(run: RunReport) -> tuple[Notice, ...]:
 
 def _trial_warnings(run: RunReport) -> list[str]:
     warnings = [f"{run.key_of(trial)}: {text}." for trial in run.trials for text in trial.warnings]
-    for trial in run.finished:
-        if trial.scores and trial.scores.interval.low <= chance(run) and trial is run.finished[0]:
-            warnings.append(
-                "The best accuracy can't be told from always answering the commonest expression."
-            )
+    best = run.finished[0].scores if run.finished and run.same_data else None
+    if best and best.interval.low <= chance(run):
+        warnings.append(
+            "The best accuracy can't be told from always answering the commonest expression."
+        )
     return warnings
 
 

@@ -88,22 +88,25 @@ def counts_table(run: RunReport) -> Table | None:
             Header("Architecture", numeric=False),
             *(Header(name, f"of {support:,}" if run.same_data else "") for name, support in names),
         ),
-        rows=_starred([run.name_of(trial) for trial, _ in scored], counts, integer),
-        note=_STAR_NOTE,
+        rows=_starred([run.name_of(trial) for trial, _ in scored], counts, integer, run.same_data),
+        note=_STAR_NOTE if run.same_data else "",
         sortable=True,
     )
 
 
 def _starred(
-    names: Sequence[str], values: Sequence[Sequence[float]], show: Callable[[float], str]
+    names: Sequence[str],
+    values: Sequence[Sequence[float]],
+    show: Callable[[float], str],
+    marked: bool = True,
 ) -> tuple[tuple[Cell, ...], ...]:
-    """Rows of figures, the highest of each column marked; none where all are 0."""
+    """Rows of figures, the highest of each column marked where asked; none where all are 0."""
     best = [max(column) for column in zip(*values, strict=True)]
     return tuple(
         (
             Cell(name, name),
             *(
-                Cell(show(value), value, best=value == top > 0)
+                Cell(show(value), value, best=marked and value == top > 0)
                 for value, top in zip(row, best, strict=True)
             ),
         )

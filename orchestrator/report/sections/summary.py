@@ -5,7 +5,7 @@ from statistics import fmean
 
 from orchestrator.report.blocks import Card
 from orchestrator.report.collect import RunReport, TrialReport, states
-from orchestrator.report.comparison import class_counts
+from orchestrator.report.comparison import NO_BEST, class_counts
 from orchestrator.report.formats import (
     MISSING,
     duration,
@@ -35,6 +35,8 @@ def lead(run: RunReport) -> tuple[str, ...]:
     ranked = _by_architecture(run)
     if not ranked:
         return ("No trial of this run has finished yet; the tables fill as trials finish.",)
+    if not run.same_data:
+        return (NO_BEST,)
     title, trials = ranked[0]
     first = f"{title} reached the highest validation accuracy"
     if len(trials) == 1:
@@ -119,6 +121,8 @@ def _best_card(run: RunReport) -> Card:
     ranked = _by_architecture(run)
     if not ranked:
         return Card("Best accuracy", MISSING, "no trial has finished")
+    if not run.same_data:
+        return Card("Best accuracy", MISSING, "the runs are of different data")
     title, trials = ranked[0]
     scores = trials[0].scores
     detail = title

@@ -22,13 +22,16 @@ def number_cell(value: float | None, text: str) -> Cell:
 
 
 def best_marked(
-    values: Sequence[float], show: Callable[[float], str], lowest: bool = False
+    values: Sequence[float], show: Callable[[float], str], lowest: bool = False, marked: bool = True
 ) -> list[Cell]:
-    """A column of cells with its best marked: the highest, or the lowest. NaN is never best."""
+    """A column of cells with its best marked: the highest, or the lowest. NaN is never best.
+
+    Without `marked` none is: the trials are of different data.
+    """
     known = [value for value in values if not math.isnan(value)]
     best = (min if lowest else max)(known, default=math.nan)
     return [
-        Cell(show(value), None if math.isnan(value) else value, best=value == best)
+        Cell(show(value), None if math.isnan(value) else value, best=marked and value == best)
         for value in values
     ]
 
@@ -40,9 +43,9 @@ def per_class_table(run: RunReport, rate: Rate) -> Table | None:
         return None
     columns = [[_rate(scores.classes[code], rate) for _, scores in scored] for code in range(8)]
     columns.append([_macro(scores, rate) for _, scores in scored])
-    marked = [_rate_cells(column) for column in columns]
+    cells = [_rate_cells(column, run.same_data) for column in columns]
     rows = tuple(
-        (Cell(run.name_of(trial), run.name_of(trial)), *(column[index] for column in marked))
+        (Cell(run.name_of(trial), run.name_of(trial)), *(column[index] for column in cells))
         for index, (trial, _) in enumerate(scored)
     )
     supports = [scores.classes for _, scores in scored[: 1 if run.same_data else 0]]
@@ -57,7 +60,7 @@ def per_class_table(run: RunReport, rate: Rate) -> Table | None:
         caption=_CAPTIONS[rate],
         headers=headers,
         rows=rows,
-        note=_NOTES[rate],
+        note=_rate_note(rate, run.same_data),
         sortable=True,
         sorted_by=None,
     )
@@ -67,11 +70,12 @@ _CAPTIONS: dict[Rate, str] = {
     "recall": "Recall, percent: of the images with an expression, how many were given it",
     "precision": "Precision, percent: of the images given an expression, how many have it",
 }
-_BEST_NOTE = "★ marks the best of each column. n: validation images with the expression."
-_NOTES: dict[Rate, str] = {
-    "recall": _BEST_NOTE,
-    "precision": f"{_BEST_NOTE} An expression that was never predicted has precision 0.",
-}
+
+
+def _rate_note(rate: Rate, marked: bool) -> str:
+    best = "★ marks the best of each column. n: validation images with the expression."
+    never = "An expression that was never predicted has precision 0."
+    return " ".join((best,) * marked + (never,) * (rate == "precision"))
 
 
 def _rate(scores: ClassScores, rate: Rate) -> float:
@@ -82,13 +86,13 @@ def _macro(scores: Scores, rate: Rate) -> float:
     return scores.macro_recall if rate == "recall" else scores.macro_precision
 
 
-def _rate_cells(values: list[float]) -> list[Cell]:
+def _rate_cells(values: list[float], marked: bool) -> list[Cell]:
     best = max((value for value in values if not math.isnan(value)), default=math.nan)
     return [
         Cell(
             percent(value),
             None if math.isnan(value) else value,
-            best=value == best and best > 0,
+            best=marked and value == best and best > 0,
             share=None if math.isnan(value) else value,
         )
         for value in values
