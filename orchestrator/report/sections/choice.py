@@ -103,7 +103,8 @@ def _note(run: RunReport) -> str:
         if run.same_data
         else ""
     )
-    note += f"Latency, throughput and memory were measured on: {', '.join(devices)}. A dash: not measured."
+    note += f"Latency, throughput and memory were measured on: {', '.join(devices)}. "
+    note += "A dash: not measured."
     price = price_per_hour(run)
     if price is not None:
         note += f" Price: training time at {fixed(price, 2)} {one_line(currency(run))} an hour."
