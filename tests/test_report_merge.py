@@ -17,7 +17,9 @@ from orchestrator.report.forms import html
 from orchestrator.report.merge import collect_runs
 from orchestrator.report.page import build_page
 from orchestrator.report.results import RunResults, run_results
+from orchestrator.report.scores.choice import choices_of
 from orchestrator.report.scores.compare import compared
+from orchestrator.report.sections.choice import choice_section
 from tests.made_up_runs import MadeUpRun, write_run
 from tests.test_multistage import write_experiment
 from tests.test_report_html import HOSTILE, Reader, figure_data
@@ -249,6 +251,52 @@ def test_configurations_that_differ_are_told(tmp_path):
     assert "recipe.epochs 5 (first), 9 (second)" in warning
     assert "recipe.batch_size 16 (first), 32 (second)" in warning
     assert "seeds" not in warning
+
+
+def test_each_run_speaks_for_itself(tmp_path):
+    momenta = {"first": 0.83, "second": None}
+    made = [
+        replace(one, epochs=epochs, recipe={"batch_norm_momentum": momenta[one.name]})
+        for one, epochs in ((FIRST, 5), (SECOND, 9))
+    ]
+    page = build_page(collect_runs([write_run(tmp_path / one.name, one).root for one in made]))
+    texts = [notice.text for notice in page.notices]
+    for start, part in (("Run first: ", "epochs 5 (p"), ("Run second: ", "epochs 9 (p")):
+        assert any(text.startswith(f"{start}The recipe differs") and part in text for text in texts)
+    (momentum,) = [text for text in texts if "lowered to 0.83" in text]
+    assert momentum.startswith("Run first: ")
+    how = next(section for section in page.sections if section.id == "how")
+    assert momentum in how.bullets
+    assert how.bullets[0].startswith("Learning rate")
+    poses = next(section for section in page.sections if section.id == "poses")
+    faces = [one for one in poses.galleries if one.id.startswith("probe-faces")]
+    assert [one.caption.rpartition(", ")[2] for one in faces] == ["run first", "run second"]
+    assert len({one.id for one in faces}) == 2
+
+
+@pytest.mark.parametrize("currency", ["EUR", "USD"])
+def test_a_trial_has_the_price_of_its_own_run(tmp_path, currency):
+    runs = []
+    for name, trial, price, named in (
+        ("a", "resnet50-s0", 3.0, "EUR"),
+        ("b", "mobilenet-s0", 2.0, currency),
+    ):
+        store = write_run(tmp_path / name, replace(FIRST, name=name, trials=(trial,)))
+        document = store.read()
+        config = document.config | {"estimate": {"price_per_hour": price, "currency": named}}
+        store.write(document.model_copy(update={"config": config}))
+        runs.append(store.root)
+    run = collect_runs(runs)
+    found = {one.architecture: one.costs for one in choices_of(run)}
+    note = choice_section(run).tables[0].note
+    if currency == "EUR":
+        for name, price in (("resnet50", 3), ("mobilenet", 2)):
+            hours = found[name]["train_seconds"] / 3600
+            assert found[name]["price"] == pytest.approx(price * hours)
+        assert "Run a: Price: training time at 3.00 EUR an hour. Run b: Price: " in note
+    else:
+        assert {costs["price"] for costs in found.values()} == {None}
+        assert "different currencies" in note
 
 
 def test_a_runs_own_warnings_name_it(two):

@@ -138,6 +138,10 @@ class RunReport:
         """False where several runs of different data were asked for all the same."""
         return len({source.document.data.fingerprint for source in self.sources}) <= 1
 
+    def source_of(self, trial: TrialReport) -> RunSource:
+        """The run that a trial is of."""
+        return next(source for source in self.sources if source.label == trial.run)
+
     def name_of(self, trial: TrialReport) -> str:
         """A trial as tables and figures call it."""
         return f"{trial.title}, seed {trial.record.seed}" if self.many_seeds else trial.title

@@ -1,10 +1,11 @@
 """May the paper's figures stand beside ours? Only on its data; and what the recipes differ in."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 
 from datasets.labels import EXPRESSIONS
 from orchestrator.report import paper
-from orchestrator.report.collect import RunReport
+from orchestrator.report.collect import RunReport, RunSource
 from orchestrator.report.formats import plural
 
 # Copies of AffectNet differ by a few lost or unreadable images.
@@ -62,29 +63,44 @@ def class_counts(run: RunReport, split: str) -> tuple[int, ...]:
     return tuple(counts.get(expression, 0) for expression in EXPRESSIONS)
 
 
-def recipe(run: RunReport) -> Mapping[str, object]:
-    """The recipe's part of the configuration; empty where there is none."""
-    found = run.document.config.get("recipe")
+def told_by_run(run: RunReport, tell: Callable[[RunSource], str]) -> list[str]:
+    """What there is to tell of each run: once where it is the same of all, else with their names.
+
+    An empty text is nothing to tell.
+    """
+    by_text: dict[str, list[str]] = defaultdict(list)
+    for source in run.sources:
+        by_text[tell(source)].append(source.label)
+    if len(by_text) == 1:
+        return [text for text in by_text if text]
+    return [
+        f"Run{'s' if len(labels) > 1 else ''} {' and '.join(labels)}: {text}"
+        for text, labels in by_text.items()
+        if text
+    ]
+
+
+def recipe(source: RunSource) -> Mapping[str, object]:
+    """The recipe's part of a run's configuration; empty where there is none."""
+    found = source.document.config.get("recipe")
     return found if isinstance(found, Mapping) else {}
 
 
-def recipe_differences(run: RunReport) -> list[str]:
-    """Where this run's recipe differs from the paper's, for example `epochs 2 (paper: 100)`."""
-    ours = recipe(run)
-    return [
+def recipe_differences(source: RunSource) -> str:
+    """Where a run's recipe differs from the paper's, for example `epochs 2 (paper: 100)`."""
+    ours = recipe(source)
+    found = [
         f"{name.replace('_', ' ')} {ours[name]} (paper: {theirs})"
         for name, theirs in paper.RECIPE.items()
         if name in ours and ours[name] != theirs
     ]
+    return f"The recipe differs from the paper's: {', '.join(found)}." if found else ""
 
 
 def choices(run: RunReport) -> list[str]:
-    """What the paper left open, and what this run did."""
-    ours = recipe(run)
-    rate = ours.get("learning_rate")
-    used = "0.001" if rate is None else f"{rate}"
-    listed = [
-        f"Learning rate: not stated. Here: {used}; Keras' default for Adam is 0.001.",
+    """What the paper left open, and what was done; of each run where they differ."""
+    return [
+        *told_by_run(run, _learning_rate),
         "Head: not stated. Here: the architecture without its top, global average pooling, one "
         "dense layer of eight units, softmax.",
         "Preprocessing: not stated. Here: each architecture's own convention of its ImageNet "
@@ -92,15 +108,21 @@ def choices(run: RunReport) -> list[str]:
         "Which layers were trained: not stated. Here: all of them.",
         "Which epoch was reported: not stated. Here: the last. The best epoch stands apart, "
         "because choosing an epoch on the validation images is choosing on the test.",
+        *told_by_run(run, batch_norm_note),
     ]
-    momentum = ours.get("batch_norm_momentum")
-    if momentum is not None:
-        listed.append(batch_norm_note(momentum))
-    return listed
 
 
-def batch_norm_note(momentum: object) -> str:
-    """Why a short run lowers the momentum of batch normalisation."""
+def _learning_rate(source: RunSource) -> str:
+    rate = recipe(source).get("learning_rate")
+    used = "0.001" if rate is None else f"{rate}"
+    return f"Learning rate: not stated. Here: {used}; Keras' default for Adam is 0.001."
+
+
+def batch_norm_note(source: RunSource) -> str:
+    """Why a short run lowers the momentum of batch normalisation; empty where it does not."""
+    momentum = recipe(source).get("batch_norm_momentum")
+    if momentum is None:
+        return ""
     return (
         f"Batch normalisation: its momentum was lowered to {momentum} in every architecture. "
         "With the architectures' own (0.9 to 0.9997) the moving mean and variance of a short run "

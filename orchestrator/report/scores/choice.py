@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 from pydantic import JsonValue
 
 from orchestrator.report.blocks import Header
-from orchestrator.report.collect import RunReport, TrialReport
+from orchestrator.report.collect import RunReport, RunSource, TrialReport
 from orchestrator.report.formats import (
     MISSING,
     duration,
@@ -151,33 +151,45 @@ def front(choices: list[Choice], cost: Cost) -> list[Choice]:
 
 def _choice(trials: list[TrialReport], run: RunReport, repeated: bool) -> Choice:
     rows = [trial_row(trial) for trial in trials]
-    price = price_per_hour(run)
     costs: dict[str, float | None] = {}
     for cost in COSTS:
-        values = [getattr(row, cost.key) for row in rows if cost.key != "price"]
+        if cost.key == "price":
+            values = [_price(trial, run) for trial in trials]
+        else:
+            values = [getattr(row, cost.key) for row in rows]
         known = [float(value) for value in values if value is not None and math.isfinite(value)]
         costs[cost.key] = fmean(known) if known else None
-    seconds = costs["train_seconds"]
-    costs["price"] = seconds / 3600 * price if seconds is not None and price is not None else None
     accuracies = [trial.accuracy for trial in trials]
     first = trials[0]
     spread = _deviation(trials) if repeated else _interval(trials[0])
     return Choice(first.record.architecture, first.title, fmean(accuracies), spread, costs)
 
 
-def price_per_hour(run: RunReport) -> float | None:
+def _price(trial: TrialReport, run: RunReport) -> float | None:
+    """Of its training, as its own run's configuration says; None where that says nothing."""
+    hour = price_per_hour(run.source_of(trial)) if one_currency(run) else None
+    return None if hour is None or not trial.result else trial.result.train_seconds / 3600 * hour
+
+
+def one_currency(run: RunReport) -> bool:
+    """False where runs name prices in several currencies: those can't stand in one column."""
+    priced = [source for source in run.sources if price_per_hour(source) is not None]
+    return len({currency(source) for source in priced}) <= 1
+
+
+def price_per_hour(source: RunSource) -> float | None:
     """What the configuration says that a trial's place costs; None where it says nothing."""
-    price = _estimate(run).get("price_per_hour")
+    price = _estimate(source).get("price_per_hour")
     return float(price) if isinstance(price, int | float) else None
 
 
-def currency(run: RunReport) -> str:
+def currency(source: RunSource) -> str:
     """The currency of that price."""
-    return str(_estimate(run).get("currency") or "")
+    return str(_estimate(source).get("currency") or "")
 
 
-def _estimate(run: RunReport) -> dict[str, JsonValue]:
-    found = run.document.config.get("estimate")
+def _estimate(source: RunSource) -> dict[str, JsonValue]:
+    found = source.document.config.get("estimate")
     return found if isinstance(found, dict) else {}
 
 

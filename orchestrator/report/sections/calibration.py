@@ -133,15 +133,19 @@ def _scores_table(scored: Named, marked: bool) -> Table:
             (Cell(label, label), *(column[place] for column in columns))
             for place, (_, label, _) in enumerate(scored)
         ),
-        note=(
-            "★ marks the best of each column: the lowest of the first three, the highest of the "
-            "others. "
-            if marked
-            else ""
-        )
-        + "A perfect model has 0, 0, 0, 1 and 100. Top-2: the label is among the two most "
-        f"probable expressions. ROC-AUC is {MISSING} where an expression has no image.",
+        note=_scores_note(marked),
         sortable=True,
+    )
+
+
+def _scores_note(marked: bool) -> str:
+    best = (
+        "★ marks the best of each column: the lowest of the first three, the highest of the "
+        "others. "
+    )
+    return (best if marked else "") + (
+        "A perfect model has 0, 0, 0, 1 and 100. Top-2: the label is among the two most probable "
+        f"expressions. ROC-AUC is {MISSING} where an expression has no image."
     )
 
 

@@ -1,8 +1,8 @@
 """The section that helps to choose: limits to set, fronts, and the table of costs."""
 
 from orchestrator.report.blocks import Cell, Chooser, Header, Limit, Section, Table
-from orchestrator.report.collect import RunReport
-from orchestrator.report.comparison import NO_BEST
+from orchestrator.report.collect import RunReport, RunSource
+from orchestrator.report.comparison import NO_BEST, told_by_run
 from orchestrator.report.formats import fixed, one_line, percent
 from orchestrator.report.scores.choice import (
     Choice,
@@ -12,6 +12,7 @@ from orchestrator.report.scores.choice import (
     front,
     is_repeated,
     known_costs,
+    one_currency,
     price_per_hour,
 )
 from orchestrator.report.sections.choice_figures import CHOOSER_ID, TABLE_ID, front_figures
@@ -98,16 +99,25 @@ def _table(run: RunReport, choices: list[Choice], costs: list[Cost]) -> Table:
 
 def _note(run: RunReport) -> str:
     devices = sorted({trial.result.device for trial in run.finished if trial.result})
-    note = (
-        "★ marks the best accuracy and, for each cost, those on its front. "
-        if run.same_data
-        else ""
-    )
-    note += f"Latency, throughput and memory were measured on: {', '.join(devices)}. "
-    note += "A dash: not measured."
-    price = price_per_hour(run)
-    if price is not None:
-        note += f" Price: training time at {fixed(price, 2)} {one_line(currency(run))} an hour."
+    note = f"Latency, throughput and memory were measured on: {', '.join(devices)}. "
+    note += f"A dash: not measured.{_price_note(run)}"
+    if run.same_data:
+        note = f"★ marks the best accuracy and, for each cost, those on its front. {note}"
     if is_repeated(run):
         note += " Every figure is a mean over an architecture's seeds."
     return note
+
+
+def _price_note(run: RunReport) -> str:
+    """What an hour costs, in each run where that differs."""
+    if not one_currency(run):
+        return " The runs' prices are in different currencies and are left out."
+    stated = told_by_run(run, _price_sentence)
+    return " ".join(("", *stated)).rstrip()
+
+
+def _price_sentence(source: RunSource) -> str:
+    price = price_per_hour(source)
+    if price is None:
+        return ""
+    return f"Price: training time at {fixed(price, 2)} {one_line(currency(source))} an hour."

@@ -6,8 +6,8 @@ from orchestrator.report.blocks import Notice
 from orchestrator.report.collect import RunReport, states
 from orchestrator.report.comparison import (
     batch_norm_note,
-    recipe,
     recipe_differences,
+    told_by_run,
     why_not_comparable,
 )
 from orchestrator.report.formats import (
@@ -36,12 +36,8 @@ def notices(run: RunReport) -> tuple[Notice, ...]:
     if clause := why_not_comparable(run):
         text = f"The paper's figures were measured on AffectNet and are not comparable: {clause}."
         found.append(Notice("note", text))
-    if differences := recipe_differences(run):
-        text = f"The recipe differs from the paper's: {', '.join(differences)}."
-        found.append(Notice("note", text))
-    momentum = recipe(run).get("batch_norm_momentum")
-    if momentum is not None:
-        found.append(Notice("note", batch_norm_note(momentum)))
+    for tell in (recipe_differences, batch_norm_note):
+        found += [Notice("note", text) for text in told_by_run(run, tell)]
     found += [Notice("note", text) for text in _trial_notes(run)]
     # Warnings first; the order within a kind stays.
     return tuple(sorted(found, key=lambda notice: notice.kind == "note"))

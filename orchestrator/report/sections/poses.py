@@ -65,7 +65,7 @@ def poses_section(run: RunReport) -> Section | None:
     probed = probed_trials(run)
     if not probed:
         return None
-    galleries = (_faces(probed), *(_maps(pose, probed) for pose in _POSES))
+    galleries = (*_faces(probed), *(_maps(pose, probed) for pose in _POSES))
     return Section(
         "poses",
         "Four poses",
@@ -129,17 +129,27 @@ def _cell(outcome: ProbeOutcome | None, theirs: int | None) -> Cell:
     return Cell(f"{name}, {probability} %", name, detail, best=outcome.predicted == outcome.label)
 
 
-def _faces(probed: list[Probed]) -> Gallery | None:
-    """What was shown, once: all trials of a run see the same pictures."""
-    first = probed[0]
+def _faces(probed: list[Probed]) -> list[Gallery | None]:
+    """What was shown, once a run: all trials of a run see the same pictures."""
+    first = {one.trial.run: one for one in reversed(probed)}
+    runs = list(dict.fromkeys(one.trial.run for one in probed))
+    if len(runs) == 1:
+        return [_faces_of(probed[0], "probe-faces", "The pictures shown")]
+    return [
+        _faces_of(first[run], f"probe-faces-{number}", f"The pictures shown, run {run}")
+        for number, run in enumerate(runs, start=1)
+    ]
+
+
+def _faces_of(one: Probed, id_: str, caption: str) -> Gallery | None:
     pictures = []
     for pose in _POSES:
-        outcome = first.outcome(pose)
-        if outcome and (data := _thumbnail(first.folder / outcome.image_file)):
+        outcome = one.outcome(pose)
+        if outcome and (data := _thumbnail(one.folder / outcome.image_file)):
             label = "" if outcome.label is None else f", {EXPRESSIONS[outcome.label]}"
             text = f"{pose.capitalize()}{label} ({one_line(outcome.source)})"
             pictures.append(Picture(data, text, f"The face shown: {text}."))
-    return Gallery("probe-faces", "The pictures shown", tuple(pictures)) if pictures else None
+    return Gallery(id_, caption, tuple(pictures)) if pictures else None
 
 
 def _maps(pose: str, probed: list[Probed]) -> Gallery | None:
