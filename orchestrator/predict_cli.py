@@ -46,18 +46,11 @@ def predict_command(
 
     predictor = Predictor(path)
     found, unreadable = _predict(predictor, files)
-    errors = Console(stderr=True)
-    for bad in unreadable:
-        line = f"{printable(bad.path)}: {bad.reason}"
-        errors.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
+    _print_unreadable(unreadable)
     if as_json:
         typer.echo(json.dumps(_document(path, predictor, found, unreadable, top), indent=2))
     elif found:
-        console = Console()
-        if not console.is_terminal:
-            console = Console(width=_WIDE)
-        full = console.width >= _FULL_NAMES
-        console.print(_top_table(found, top) if top else _table(found, full))
+        _print_table(found, top)
     raise typer.Exit(_SOME_UNREADABLE if unreadable else 0)
 
 
@@ -76,6 +69,21 @@ def _predict(
                 found.append(one)
             advance(number, len(files))
     return found, unreadable
+
+
+def _print_unreadable(unreadable: "list[Unreadable]") -> None:
+    errors = Console(stderr=True)
+    for bad in unreadable:
+        line = f"{printable(bad.path)}: {bad.reason}"
+        errors.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_table(found: "list[Prediction]", top: int | None) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDE)
+    full = console.width >= _FULL_NAMES
+    console.print(_top_table(found, top) if top else _table(found, full))
 
 
 def printable(path: Path) -> str:

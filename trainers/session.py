@@ -24,7 +24,7 @@ from trainers.selection import hold_out
 from trainers.spec import TrialSpec
 from trainers.tensorboard_log import TensorBoardLog
 from trainers.watchdog import Watchdog
-from trainers.writing import write_history, write_result
+from trainers.writing import TrainedTrial, write_history, write_result
 
 if TYPE_CHECKING:
     import keras
@@ -76,19 +76,10 @@ class Session:
     ) -> "Session":
         """Build the model, then restore the newest checkpoint into it."""
         from trainers.fitting import Cursor
-        from trainers.model import build_model, compile_model
 
-        recipe = spec.recipe
-        trained, held_out = hold_out(data.split("train"), recipe.selection_fraction, spec.seed)
-        train = TrainBatches(trained, recipe.batch_size, spec.seed)
-        validation = EvaluationBatches(data.split("validation"), recipe.evaluation_batch_size)
-        selection = None
-        if held_out is not None:
-            selection = EvaluationBatches(held_out, recipe.evaluation_batch_size)
+        train, validation, selection = _batches(spec, data)
         progress.plan(train.steps_per_epoch)
         watchdog.beat()
-        model = build_model(architecture(spec.architecture), recipe, spec.seed)
-        compile_model(model, recipe)
         versions = backend.versions() | {"decoder": decoder_name()}
         session = cls(
             spec=spec,
@@ -97,7 +88,7 @@ class Session:
             progress=progress,
             books=books,
             watchdog=watchdog,
-            model=model,
+            model=_compiled_model(spec),
             train=train,
             validation=validation,
             selection=selection,
@@ -233,16 +224,16 @@ class Session:
 
         def write() -> None:
             self.watchdog.beat()
-            written[:] = [self._write_once(evaluation, examination)]
+            written[:] = [write_result(self._trained(evaluation, examination))]
 
         self.books.finish()
         persist(write, f"writing the result of {self.spec.name}", self._patience_s)
         self.log.close()
         return written[0]
 
-    def _write_once(self, evaluation: Evaluation, examination: Examination) -> TrialResult:
-        return write_result(
-            self.spec,
+    def _trained(self, evaluation: Evaluation, examination: Examination) -> TrainedTrial:
+        return TrainedTrial(
+            spec=self.spec,
             model=self.model,
             evaluation=evaluation,
             image_ids=self.data.split("validation").image_ids,
@@ -272,6 +263,27 @@ class Session:
         self.watchdog.beat()
         self.books.step(position)
         self.progress.step(position)
+
+
+def _batches(
+    spec: TrialSpec, data: StagedData
+) -> tuple[TrainBatches, EvaluationBatches, EvaluationBatches | None]:
+    """Of training, of validation, and of the part of training that is held out, if any."""
+    recipe = spec.recipe
+    trained, held_out = hold_out(data.split("train"), recipe.selection_fraction, spec.seed)
+    train = TrainBatches(trained, recipe.batch_size, spec.seed)
+    validation = EvaluationBatches(data.split("validation"), recipe.evaluation_batch_size)
+    if held_out is None:
+        return train, validation, None
+    return train, validation, EvaluationBatches(held_out, recipe.evaluation_batch_size)
+
+
+def _compiled_model(spec: TrialSpec) -> "keras.Model":
+    from trainers.model import build_model, compile_model
+
+    model = build_model(architecture(spec.architecture), spec.recipe, spec.seed)
+    compile_model(model, spec.recipe)
+    return model
 
 
 def _changes(before: Machine, now: Machine) -> tuple[str, ...]:

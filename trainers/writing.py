@@ -3,9 +3,9 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datasets.files import write_atomically, write_text
 from trainers.books import Account
@@ -33,46 +33,55 @@ if TYPE_CHECKING:
 _BYTES_PER_FLOAT32 = 4
 
 
-def write_result(
-    spec: TrialSpec,
-    *,
-    model: "keras.Model",
-    evaluation: Evaluation,
-    image_ids: Sequence[str],
-    train_images: int,
-    steps_per_epoch: int,
-    history: Sequence[HistoryRow],
-    clock: Clock,
-    machine: Machine,
-    account: Account,
-    data_fingerprint: str,
-    examination: Examination,
-    notes: Sequence[str],
-) -> TrialResult:
+@dataclass(frozen=True)
+class TrainedTrial:
+    """A trial at the end of its training: all that its result is made of.
+
+    `image_ids` are those of the validation split, in its order.
+    """
+
+    spec: TrialSpec
+    model: "keras.Model"
+    evaluation: Evaluation
+    image_ids: Sequence[str]
+    train_images: int
+    steps_per_epoch: int
+    history: Sequence[HistoryRow]
+    clock: Clock
+    machine: Machine
+    account: Account
+    data_fingerprint: str
+    examination: Examination
+    notes: Sequence[str]
+
+
+def write_result(trained: TrainedTrial) -> TrialResult:
     """Write history, predictions, model and probes, then the result."""
-    precision, recall, f1 = evaluation.macro()
-    best = max(history, key=lambda row: (row.val_accuracy, -row.epoch))
-    selected = _selected(history)
-    parameters = int(model.count_params())
-    result = TrialResult(
+    result = _result(trained)
+    directory = trained.spec.trial_dir
+    write_history(directory, trained.history)
+    write_predictions(directory / PREDICTIONS_FILE, trained.image_ids, trained.evaluation)
+    write_atomically(directory / MODEL_FILE, lambda path: save_for_inference(trained.model, path))
+    if trained.examination.probes is not None:
+        trained.examination.probes.write(directory)
+    write_text(directory / RESULT_FILE, result.model_dump_json(indent=2) + "\n")
+    (directory / PROGRESS_FILE).unlink(missing_ok=True)
+    return result
+
+
+def _result(trained: TrainedTrial) -> TrialResult:
+    spec, clock, account = trained.spec, trained.clock, trained.account
+    parameters = int(trained.model.count_params())
+    return TrialResult(
         trial=spec.name,
         architecture=spec.architecture,
         seed=spec.seed,
         image_size=spec.recipe.image_size,
         batch_size=spec.recipe.batch_size,
         epochs=spec.recipe.epochs,
-        steps_per_epoch=steps_per_epoch,
-        train_images=train_images,
-        validation_images=len(evaluation.labels),
-        accuracy=evaluation.accuracy,
-        loss=evaluation.loss,
-        macro_precision=precision,
-        macro_recall=recall,
-        macro_f1=f1,
-        best_epoch=best.epoch,
-        best_accuracy=best.val_accuracy,
-        selected_epoch=selected.epoch if selected else None,
-        selected_accuracy=selected.val_accuracy if selected else None,
+        steps_per_epoch=trained.steps_per_epoch,
+        train_images=trained.train_images,
+        **_accuracies(trained.evaluation, trained.history),
         parameters=parameters,
         size_mb=parameters * _BYTES_PER_FLOAT32 / 2**20,
         train_seconds=clock.train_s,
@@ -83,23 +92,33 @@ def write_result(
         restarts_by_cause=account.restarts_by_cause,
         steps_repeated=account.steps_repeated,
         seconds_lost=account.seconds_lost,
-        **asdict(examination.costs),
-        data_fingerprint=data_fingerprint,
+        **asdict(trained.examination.costs),
+        data_fingerprint=trained.data_fingerprint,
         config_hash=spec.config_hash,
-        device=machine.device,
-        threads=machine.threads,
-        versions=machine.versions,
-        notes=[*notes, *examination.notes],
+        device=trained.machine.device,
+        threads=trained.machine.threads,
+        versions=trained.machine.versions,
+        notes=[*trained.notes, *trained.examination.notes],
     )
-    directory = spec.trial_dir
-    write_history(directory, history)
-    write_predictions(directory / PREDICTIONS_FILE, image_ids, evaluation)
-    write_atomically(directory / MODEL_FILE, lambda path: save_for_inference(model, path))
-    if examination.probes is not None:
-        examination.probes.write(directory)
-    write_text(directory / RESULT_FILE, result.model_dump_json(indent=2) + "\n")
-    (directory / PROGRESS_FILE).unlink(missing_ok=True)
-    return result
+
+
+def _accuracies(evaluation: Evaluation, history: Sequence[HistoryRow]) -> dict[str, Any]:
+    """The fields of a result that tell how good its model is, now and in earlier epochs."""
+    precision, recall, f1 = evaluation.macro()
+    best = max(history, key=lambda row: (row.val_accuracy, -row.epoch))
+    selected = _selected(history)
+    return {
+        "validation_images": len(evaluation.labels),
+        "accuracy": evaluation.accuracy,
+        "loss": evaluation.loss,
+        "macro_precision": precision,
+        "macro_recall": recall,
+        "macro_f1": f1,
+        "best_epoch": best.epoch,
+        "best_accuracy": best.val_accuracy,
+        "selected_epoch": selected.epoch if selected else None,
+        "selected_accuracy": selected.val_accuracy if selected else None,
+    }
 
 
 def _selected(history: Sequence[HistoryRow]) -> HistoryRow | None:
