@@ -179,6 +179,7 @@ def compile_latex(source: Path, folder: Path) -> str:
     return (folder / source.with_suffix(".log").name).read_text(errors="replace")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", ["hostile", "many"])
 def test_it_compiles_alone_and_within_a_document(run: str, request, tmp_path: Path):
     tables: Path = request.getfixturevalue(run)

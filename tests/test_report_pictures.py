@@ -58,6 +58,7 @@ def test_every_picture_is_a_file_of_either_kind_and_linked(tmp_path):
     assert drawn == set(pictures.FILES)
 
 
+@pytest.mark.slow
 def test_equal_input_gives_equal_bytes_in_another_process_with_other_settings(few, tmp_path):
     here = pictures.draw(few)
     settings = tmp_path / "matplotlibrc"

@@ -15,8 +15,10 @@ import json, resource, sys
 from pathlib import Path
 from orchestrator.report import write_report
 write_report(Path(sys.argv[1]))
+from trainers.costs import peak_memory_bytes  # not getrusage: it would count the parent's peak
 used = resource.getrusage(resource.RUSAGE_SELF)
-print(json.dumps({"seconds": used.ru_utime + used.ru_stime, "mib": used.ru_maxrss / 1024}))
+mib = peak_memory_bytes() / 2**20
+print(json.dumps({"seconds": used.ru_utime + used.ru_stime, "mib": mib}))
 """
 
 

@@ -219,6 +219,7 @@ def lengths(size: int) -> list[int]:
     return sorted({0, 1, size // 3, size // 2, size - 20, size - 1} & set(range(size)))
 
 
+@pytest.mark.slow
 def test_whatever_file_is_half_written_report_and_status_work(tmp_path, monkeypatch):
     monkeypatch.setattr(html, "_plotly", lambda: "")  # 5 MB each time
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
