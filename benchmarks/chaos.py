@@ -1,6 +1,6 @@
 """A real `run-all` under random faults on a Ray cluster of several nodes: is every byte the same?
 
-    python benchmarks/chaos.py WORKDIR [--faults 50] [--seed 0] [--epochs 40]
+    python benchmarks/chaos.py WORKDIR [--faults 50] [--seed 0] [--epochs 60]
 
 Four small trials run twice: left alone on this machine, and on a local cluster (a head and two
 nodes) under faults drawn by the seed. Two faults come at a time, the next two when as many
@@ -173,7 +173,7 @@ def main() -> int:
     parser.add_argument("workdir", type=Path)
     parser.add_argument("--faults", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=60)
     chosen = parser.parse_args()
     workdir = chosen.workdir.absolute()
     if (workdir / "disturbed").exists():

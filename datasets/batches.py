@@ -30,11 +30,12 @@ class Subset:
     def __init__(self, split: Split, rows: npt.NDArray[np.int64]) -> None:
         self._split = split
         self._rows = rows
+        self._labels = split.labels[rows]
 
     @property
     def labels(self) -> npt.NDArray[np.int8]:
         """See `Split`."""
-        return self._split.labels[self._rows]
+        return self._labels
 
     def __len__(self) -> int:
         return len(self._rows)

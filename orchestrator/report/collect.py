@@ -7,9 +7,11 @@ report says what is wrong with it.
 import csv
 import json
 import math
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from statistics import fmean
 
 from pydantic import JsonValue
 
@@ -127,6 +129,20 @@ class RunReport:
     def scored(self) -> tuple[tuple[TrialReport, Scores], ...]:
         """Finished trials whose predictions are whole, with their scores, in the same order."""
         return tuple((trial, trial.scores) for trial in self.finished if trial.scores)
+
+    @property
+    def groups(self) -> dict[str, tuple[TrialReport, ...]]:
+        """Finished trials by `TrialReport.group`, the highest mean accuracy first.
+
+        Equal ones, and those of different data, in plan order.
+        """
+        found: dict[str, list[TrialReport]] = defaultdict(list)
+        for trial in self.finished:
+            found[trial.group].append(trial)
+        names = list(found)
+        if self.same_data:
+            names.sort(key=lambda name: -fmean(trial.accuracy for trial in found[name]))
+        return {name: tuple(found[name]) for name in names}
 
     @property
     def many_seeds(self) -> bool:

@@ -1,8 +1,7 @@
 """Which architecture to take: what each costs, and which no other beats at that cost."""
 
 import math
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -93,7 +92,7 @@ COSTS = (
         "gpu_peak_memory_mb",
         Header("Peak GPU memory", "MiB", key="gpu_peak_memory_mb"),
         integer,
-        axis="Peak GPU memory in training, MiB",
+        axis="Peak GPU memory of the trial, MiB",
     ),
     Cost(
         "price",
@@ -109,24 +108,13 @@ def choices_of(run: RunReport) -> list[Choice]:
 
     Those of different data keep the order of the plan.
     """
-    groups = _groups(run)
     repeated = is_repeated(run)
-    found = [_choice(trials, run, repeated) for trials in groups.values()]
-    if not run.same_data:
-        return found
-    return sorted(found, key=lambda choice: (-choice.accuracy, choice.title))
-
-
-def _groups(run: RunReport) -> dict[str, list[TrialReport]]:
-    groups: dict[str, list[TrialReport]] = defaultdict(list)
-    for trial in run.finished:
-        groups[trial.group].append(trial)
-    return groups
+    return [_choice(trials, run, repeated) for trials in run.groups.values()]
 
 
 def is_repeated(run: RunReport) -> bool:
     """True when an architecture has several finished trials: spreads are over seeds then."""
-    return any(len(trials) > 1 for trials in _groups(run).values())
+    return any(len(trials) > 1 for trials in run.groups.values())
 
 
 def known_costs(choices: list[Choice]) -> list[Cost]:
@@ -149,7 +137,7 @@ def front(choices: list[Choice], cost: Cost) -> list[Choice]:
     return [choice for _, choice in kept]
 
 
-def _choice(trials: list[TrialReport], run: RunReport, repeated: bool) -> Choice:
+def _choice(trials: Sequence[TrialReport], run: RunReport, repeated: bool) -> Choice:
     rows = [trial_row(trial) for trial in trials]
     costs: dict[str, float | None] = {}
     for cost in COSTS:
@@ -193,7 +181,7 @@ def _estimate(source: RunSource) -> dict[str, JsonValue]:
     return found if isinstance(found, dict) else {}
 
 
-def _deviation(trials: list[TrialReport]) -> str:
+def _deviation(trials: Sequence[TrialReport]) -> str:
     """In points; a single seed has none."""
     if len(trials) < 2:
         return MISSING

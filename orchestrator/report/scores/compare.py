@@ -17,7 +17,7 @@ from orchestrator.report.collect import RunReport, TrialReport
 from orchestrator.report.scores.bootstrap import Resampled, difference_interval, resample
 from orchestrator.report.scores.comparisons import Comparisons, Pair, SeedPair
 from orchestrator.report.scores.groups import groups_of
-from orchestrator.report.scores.over_seeds import Trials, by_architecture, over_seeds, seed_pairs
+from orchestrator.report.scores.over_seeds import Trials, by_seed, over_seeds, seed_pairs
 from orchestrator.report.scores.paired_tests import CochranQ, McNemar, cochran_q, holm, mcnemar_p
 from orchestrator.report.scores.statistics import Interval
 
@@ -53,7 +53,7 @@ def compare(run: RunReport) -> Comparisons | None:
     """None where no finished trial can be paired by its image ids, or the data are not the same."""
     if not run.same_data:
         return None
-    finished = by_architecture(run)
+    finished = by_seed(run)
     seed = _seed_compared(run.finished)
     if seed is None:
         return None

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from statistics import fmean, stdev
@@ -15,13 +14,12 @@ Trials = Mapping[int, TrialReport]
 """One architecture's finished trials by seed."""
 
 
-def by_architecture(run: RunReport) -> dict[str, Trials]:
-    """Finished trials by architecture (`TrialReport.group`), the highest mean accuracy first."""
-    found: dict[str, dict[int, TrialReport]] = defaultdict(dict)
-    for trial in run.finished:
-        found[trial.group][trial.record.seed] = trial
-    means = {name: fmean(t.accuracy for t in trials.values()) for name, trials in found.items()}
-    return {name: found[name] for name in sorted(found, key=lambda name: -means[name])}
+def by_seed(run: RunReport) -> dict[str, Trials]:
+    """`RunReport.groups`, the trials of each by their seed."""
+    return {
+        group: {trial.record.seed: trial for trial in trials}
+        for group, trials in run.groups.items()
+    }
 
 
 def over_seeds(architecture: str, trials: Trials) -> OverSeeds:

@@ -1,6 +1,6 @@
 """The head of the report: who is best, by how much, and the key figures."""
 
-from collections import defaultdict
+from collections.abc import Sequence
 from statistics import fmean
 
 from orchestrator.report.blocks import Card
@@ -18,45 +18,31 @@ from orchestrator.report.sections.differences import undecided_sentence
 from trainers.result import TrialState
 
 
-def _by_architecture(run: RunReport) -> list[tuple[str, list[TrialReport]]]:
-    """Finished trials by architecture, the highest mean accuracy first."""
-    groups: dict[str, list[TrialReport]] = defaultdict(list)
-    for trial in run.finished:
-        groups[trial.title].append(trial)
-    return sorted(groups.items(), key=lambda item: -_mean_accuracy(item[1]))
-
-
-def _mean_accuracy(trials: list[TrialReport]) -> float:
+def _mean_accuracy(trials: Sequence[TrialReport]) -> float:
     return fmean(trial.accuracy for trial in trials)
 
 
 def lead(run: RunReport) -> tuple[str, ...]:
     """One or two sentences: the best, and who can't be told from it."""
-    ranked = _by_architecture(run)
+    ranked = run.groups
     if not ranked:
         return ("No trial of this run has finished yet; the tables fill as trials finish.",)
     if not run.same_data:
         return (NO_BEST,)
-    title, trials = ranked[0]
-    first = f"{title} reached the highest validation accuracy"
+    trials = next(iter(ranked.values()))
+    first = f"{trials[0].title} reached the highest validation accuracy"
     if len(trials) == 1:
         spread = f"{percent(trials[0].accuracy)} %{_interval_clause(trials[0])}"
     else:
         own = [trial.accuracy for trial in trials]
         spread = (
-            f"{percent(_mean_accuracy(trials))} % on average over {_several(trials)} "
+            f"{percent(_mean_accuracy(trials))} % on average over {len(trials)} seeds "
             f"({percent_interval(min(own), max(own))} %)"
         )
     sentences = [f"{first}: {spread}, of {plural(len(ranked), 'architecture')} with a result."]
     if clause := undecided_sentence(run) or _overlap_sentence(trials[0], run):
         sentences.append(clause)
     return tuple(sentences)
-
-
-def _several(trials: list[TrialReport]) -> str:
-    """`3 seeds`; `3 trials` where two of them have the same seed, in several runs."""
-    seeds = {trial.record.seed for trial in trials}
-    return f"{len(trials)} {'seeds' if len(seeds) == len(trials) else 'trials'}"
 
 
 def _interval_clause(trial: TrialReport) -> str:
@@ -118,16 +104,16 @@ def cards(run: RunReport) -> tuple[Card, ...]:
 
 
 def _best_card(run: RunReport) -> Card:
-    ranked = _by_architecture(run)
+    ranked = run.groups
     if not ranked:
         return Card("Best accuracy", MISSING, "no trial has finished")
     if not run.same_data:
         return Card("Best accuracy", MISSING, "the runs are of different data")
-    title, trials = ranked[0]
+    trials = next(iter(ranked.values()))
     scores = trials[0].scores
-    detail = title
+    detail = trials[0].title
     if len(trials) > 1:
-        detail += f", mean of {_several(trials)}"
+        detail += f", mean of {len(trials)} seeds"
     elif scores:
         detail += f", {percent_interval(scores.interval.low, scores.interval.high)} %"
     if commonest := chance(run):
