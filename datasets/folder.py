@@ -6,12 +6,20 @@ Names in a folder are relative, with forward slashes. What is written appears wh
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from datasets.files import write_atomically
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What changes with a file: its bytes and its time, nanoseconds since 1970 by its storage."""
+
+    size: int
+    changed_ns: int
 
 
 class Folder(Protocol):
@@ -22,6 +30,9 @@ class Folder(Protocol):
 
     def names(self) -> list[str]:
         """Return the names of all files in it and below it, sorted; none if it is not there."""
+
+    def stamps(self) -> dict[str, Stamp]:
+        """Return the stamp of each file that `names` gives; another stamp, another content."""
 
     def has(self, name: str) -> bool:
         """Say whether it holds this file."""
@@ -38,11 +49,17 @@ class Folder(Protocol):
     def write(self, name: str, write: Callable[[Path], None]) -> None:
         """Write a file: `write` gets a path on this machine, which becomes the file if it ends."""
 
+    def rename(self, name: str, new: str) -> None:
+        """Give a file another name. Raises `FileNotFoundError`."""
+
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
 
     def remove_below(self, name: str) -> None:
         """Remove all files whose name begins with `name/`."""
+
+    def below(self, name: str) -> "Folder":
+        """Return a folder in this one; it need not exist."""
 
     def lock_file(self, name: str) -> Path:
         """Return a path on this machine that stands for the name of a lock in this folder."""
@@ -102,6 +119,15 @@ class LocalFolder:
             found += [(below / name).as_posix() for name in files + links]
         return sorted(found)
 
+    def stamps(self) -> dict[str, Stamp]:
+        """See `Folder`. A file that goes while it is looked at is left out."""
+        found = {}
+        for name in self.names():
+            with suppress(FileNotFoundError):
+                stat = (self.path / name).stat()
+                found[name] = Stamp(stat.st_size, stat.st_mtime_ns)
+        return found
+
     def has(self, name: str) -> bool:
         """See `Folder`."""
         return (self.path / name).is_file()
@@ -123,6 +149,10 @@ class LocalFolder:
         """See `Folder`."""
         write_atomically(self.path / name, write)
 
+    def rename(self, name: str, new: str) -> None:
+        """See `Folder`."""
+        (self.path / name).replace(self.path / new)
+
     def remove(self, name: str) -> None:
         """See `Folder`."""
         (self.path / name).unlink(missing_ok=True)
@@ -130,6 +160,10 @@ class LocalFolder:
     def remove_below(self, name: str) -> None:
         """See `Folder`."""
         shutil.rmtree(self.path / name, ignore_errors=True)
+
+    def below(self, name: str) -> "LocalFolder":
+        """See `Folder`."""
+        return LocalFolder(self.path / name)
 
     def lock_file(self, name: str) -> Path:
         """See `Folder`: a file in it, so that all machines that see the folder share it."""

@@ -19,6 +19,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from datasets.errors import ConfigError, DataError
+from datasets.folder import Stamp
 
 SCHEMES = ("s3", "gs")
 _HERE = fs.LocalFileSystem()
@@ -51,10 +52,17 @@ class RemoteFolder:
 
     def names(self) -> list[str]:
         """See `Folder`."""
+        return sorted(self.stamps())
+
+    def stamps(self) -> dict[str, Stamp]:
+        """See `Folder`. Stores keep whole seconds: two writes in one may have one stamp."""
         system, root = _opened(self.address)
         selector = fs.FileSelector(root, recursive=True, allow_not_found=True)
-        found = system.get_file_info(selector)
-        return sorted(one.path[len(root) + 1 :] for one in found if one.is_file)
+        return {
+            one.path[len(root) + 1 :]: Stamp(int(one.size), int(one.mtime_ns or 0))
+            for one in system.get_file_info(selector)
+            if one.is_file
+        }
 
     def has(self, name: str) -> bool:
         """See `Folder`."""
@@ -92,6 +100,14 @@ class RemoteFolder:
             # Not by a stream of Python: when Ctrl-C breaks it off, it closes, and half is uploaded.
             fs.copy_files(str(path), f"{root}/{name}", _HERE, system)
 
+    def rename(self, name: str, new: str) -> None:
+        """See `Folder`."""
+        system, root = _opened(self.address)
+        if not self.has(name):
+            raise FileNotFoundError(f"{self}/{name}")
+        system.copy_file(f"{root}/{name}", f"{root}/{new}")
+        system.delete_file(f"{root}/{name}")
+
     def remove(self, name: str) -> None:
         """See `Folder`."""
         system, root = _opened(self.address)
@@ -103,6 +119,11 @@ class RemoteFolder:
         for one in self.names():
             if one.startswith(f"{name}/"):
                 self.remove(one)
+
+    def below(self, name: str) -> "RemoteFolder":
+        """See `Folder`."""
+        path, mark, options = self.address.partition("?")
+        return RemoteFolder(f"{path.rstrip('/')}/{name}{mark}{options}")
 
     def lock_file(self, name: str) -> Path:
         """See `Folder`. Object stores have no locks: this one holds on this machine alone."""

@@ -109,7 +109,8 @@ def run_all_command(
         str | None, typer.Option(help="Shards made by `data prepare`; default: drawn faces.")
     ] = None,
     run_dir: Annotated[
-        Path | None, typer.Option(help="Where everything goes; default: runs/PRESET.")
+        str | None,
+        typer.Option(help="Where everything goes, also s3://… or gs://…; default: runs/PRESET."),
     ] = None,
     only: Annotated[str | None, typer.Option(help="Architecture ids, comma-separated.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, comma-separated; default: 0.")] = None,

@@ -20,7 +20,7 @@ def multistage_command(
         str | None, typer.Option(help="Shards made by `data prepare`; default: drawn faces.")
     ] = None,
     run_dir: Annotated[
-        Path | None, typer.Option(help="Files go to multistage/ in it; default: runs/PRESET.")
+        str | None, typer.Option(help="Files go to multistage/ in it; default: runs/PRESET.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of weights and image order.")] = 0,
     settings: Annotated[
@@ -35,6 +35,11 @@ def multistage_command(
     from orchestrator.multistage import MultistageRequest, run_multistage
 
     epochs = _epochs(stages)
+    if run_dir and "://" in run_dir:
+        raise ConfigError(
+            f"--run-dir {run_dir}: multistage needs a folder of a file system; run-all may have an "
+            "object store"
+        )
     for setting in settings or []:
         if setting.partition("=")[0].strip() == "recipe.epochs":
             raise ConfigError(f"--set {setting}: the epochs are the sum of --stages {stages}")
@@ -46,7 +51,7 @@ def multistage_command(
         seeds=[seed],
         settings=[*(settings or []), f"recipe.epochs={sum(epochs)}"],
     )
-    place = run_dir or Path("runs") / resolved.preset
+    place = Path(run_dir) if run_dir else Path("runs") / resolved.preset
     request = MultistageRequest(resolved, epochs, place, address)
     raise typer.Exit(run_multistage(request, Console()))
 

@@ -7,17 +7,22 @@ from pathlib import Path
 from datasets.errors import ConfigError
 from datasets.images import EXTENSIONS
 from orchestrator.run_store import RUN_FILE, RunStore, TrialRecord
+from trainers.home import TRIALS_DIR
 from trainers.result import MODEL_FILE, TrialState
 
 
-def find_model(place: Path, architecture: str | None = None, seed: int | None = None) -> Path:
-    """The model's file in a run directory or a trial's, or `place` itself.
+def find_model(given: str | Path, architecture: str | None = None, seed: int | None = None) -> Path:
+    """The model's file in a run directory or a trial's, or `given` itself.
 
-    In a run directory `architecture` and `seed` choose; they may be left out where that leaves one
-    finished trial. Raises `ConfigError` with what there is.
+    In a run directory, here or in an object store, `architecture` and `seed` choose; they may be
+    left out where that leaves one finished trial. Raises `ConfigError` with what there is.
     """
-    if (place / RUN_FILE).is_file():
-        record = _chosen(RunStore(place), architecture, seed)
+    store = RunStore.at(given)
+    store.refresh()
+    place = store.root
+    if store.storage is not None or (place / RUN_FILE).is_file():
+        record = _chosen(store, architecture, seed)
+        store.fetch(f"{TRIALS_DIR}/{record.name}/{MODEL_FILE}")
         return _model_in(record.directory)
     for option, value in (("--architecture", architecture), ("--seed", seed)):
         if value is not None:
@@ -46,10 +51,10 @@ def _chosen(store: RunStore, architecture: str | None, seed: int | None) -> Tria
     names = ", ".join(record.name for record in finished) or "none"
     if found:
         raise ConfigError(
-            f"{store.root} holds several trials of {what}: choose by --architecture and --seed "
+            f"{store.place} holds several trials of {what}: choose by --architecture and --seed "
             f"among {', '.join(record.name for record in found)}"
         )
-    raise ConfigError(f"{store.root} has no finished trial of {what}; finished: {names}")
+    raise ConfigError(f"{store.place} has no finished trial of {what}; finished: {names}")
 
 
 def _model_in(directory: Path) -> Path:

@@ -23,7 +23,7 @@ _FULL_NAMES = 130  # columns from which the eight expressions are written out
 
 def predict_command(
     model: Annotated[
-        Path, typer.Argument(help="A model.keras, a trial's directory, or a run directory.")
+        str, typer.Argument(help="A model.keras, a trial's directory, or a run directory.")
     ],
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     architecture: Annotated[

@@ -1,15 +1,10 @@
-"""What `run-all` looks at before anything starts: data, weights, permissions, other drivers."""
+"""What `run-all` looks at before anything starts: data, weights, pictures for the probes."""
 
 import os
-import shutil
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from datasets.cache import stage
@@ -20,56 +15,22 @@ from datasets.images import UnreadableImageError, read_image_file
 from datasets.manifest import MANIFEST_NAME, Manifest, read_manifest, verify_shards
 from datasets.prepare import synth
 from datasets.probe_images import pose_of, probe_files, probe_label, read_probes
+from datasets.remote_folder import RemoteFolder
 from datasets.sources.drawn import DRAWN_SOURCE
 from orchestrator.config import RunConfig
 from orchestrator.progress_bar import bar
 from orchestrator.run_store import RunDocument, RunStore, split_trial_name
+from trainers.home import PROBES_DIR
 
-_LOCK_FILE = ".lock"
 _DATA_DIR = "data"
-
-
-def check_writable(run_dir: Path) -> None:
-    """Refuse a run directory that can't be made or written to."""
-    probe = run_dir / f".write-{os.getpid()}"
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise ConfigError(
-            f"run directory {run_dir} can't be written to ({error.strerror}); "
-            "name another --run-dir"
-        ) from error
-
-
-@contextmanager
-def run_lock(run_dir: Path) -> Iterator[None]:
-    """Hold a run directory for this driver; a second one is refused and told who has it.
-
-    The lock is the operating system's: it ends with its process, however that dies.
-    """
-    path = run_dir / _LOCK_FILE
-    owner = run_dir / f"{_LOCK_FILE}-owner"
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        holder = owner.read_text(encoding="utf-8").strip() if owner.is_file() else "another process"
-        raise ConfigError(
-            f"{run_dir} is in use by {holder}; wait for it, or name another --run-dir"
-        ) from None
-    try:
-        owner.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
-        yield
-    finally:
-        owner.unlink(missing_ok=True)
-        lock.release()
 
 
 def data_place(config: RunConfig, store: RunStore) -> str:
     """Where the run's shards are: as configured, or drawn into the run directory."""
-    return absolute(config.data.shards or str(store.root / _DATA_DIR))
+    if config.data.shards:
+        return absolute(config.data.shards)
+    data = store.folder.below(_DATA_DIR)
+    return data.address if isinstance(data, RemoteFolder) else absolute(str(data))
 
 
 def planned_rows(config: RunConfig, store: RunStore) -> dict[str, int]:
@@ -90,7 +51,7 @@ def open_data(config: RunConfig, store: RunStore, console: Console) -> tuple[Fol
     if config.data.shards is None:
         drawn = config.data.drawn
         if store.read() is None:
-            _drop_earlier_drawing(store.root / _DATA_DIR)
+            _drop_earlier_drawing(store)
         with bar("drawing faces", console) as advance:
             synth(
                 shards,
@@ -123,10 +84,11 @@ def _fitting_manifest(config: RunConfig, shards: Folder) -> Manifest:
     return manifest
 
 
-def _drop_earlier_drawing(shards: Path) -> None:
+def _drop_earlier_drawing(store: RunStore) -> None:
     """Faces drawn for a request that then never became a run must not block the next one."""
-    if (shards / MANIFEST_NAME).is_file() and read_manifest(shards).source == DRAWN_SOURCE:
-        shutil.rmtree(shards)
+    shards = store.folder.below(_DATA_DIR)
+    if shards.has(MANIFEST_NAME) and read_manifest(shards).source == DRAWN_SOURCE:
+        store.folder.remove_below(_DATA_DIR)
 
 
 def check_fingerprint(store: RunStore, document: RunDocument) -> None:
@@ -134,7 +96,7 @@ def check_fingerprint(store: RunStore, document: RunDocument) -> None:
     earlier = store.read()
     if earlier and earlier.data.fingerprint != document.data.fingerprint:
         raise ConfigError(
-            f"{store.root} holds a run on other data: fingerprint {earlier.data.fingerprint} "
+            f"{store.place} holds a run on other data: fingerprint {earlier.data.fingerprint} "
             f"there, {document.data.fingerprint} in {document.data.shards}. "
             "Name another --run-dir"
         )
@@ -197,9 +159,10 @@ def keep_probes(config: RunConfig, store: RunStore) -> None:
     if others and store.read() is not None:
         raise _other_probes(store, folder / others[0].name)
     for path in others:  # of a request that never became a run
-        path.unlink()
+        store.remove(f"{PROBES_DIR}/{path.name}")
     for name, data in wanted.items():
         write_data(kept / name, data)
+    store.publish(PROBES_DIR)
 
 
 def _has_its_pictures(config: RunConfig, store: RunStore) -> bool:
@@ -231,9 +194,9 @@ def _content(path: Path) -> bytes | None:
 
 def _other_probes(store: RunStore, path: Path) -> ConfigError:
     return ConfigError(
-        f"{store.root} holds a run with other probes: {path.name} is not as in {path.parent}. "
+        f"{store.place} holds a run with other probes: {path.name} is not as in {path.parent}. "
         "Name another --run-dir, or give the same pictures (the run's are in "
-        f"{store.probes_dir})"
+        f"{store.place}/{PROBES_DIR})"
     )
 
 

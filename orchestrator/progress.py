@@ -11,11 +11,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from datasets.errors import DataError
 from orchestrator.run_store import RunStore, TrialRecord
 from orchestrator.texts import one_line
 from trainers.result import TrialState
 
 _REFRESH_S = 1.0
+_STORAGE_REFRESH_S = 5.0  # each look at an object store is a request
 STYLES = {
     TrialState.PENDING: "dim",
     TrialState.RUNNING: "cyan",
@@ -116,10 +118,15 @@ class ProgressView:
             self._live.stop()
 
     def _watch(self) -> None:
-        while not self._stop.wait(_REFRESH_S):
+        pause_s = _REFRESH_S if self._store.storage is None else _STORAGE_REFRESH_S
+        while not self._stop.wait(pause_s):
             self._show()
 
     def _show(self) -> None:
+        try:
+            self._store.refresh()
+        except DataError:  # what is known is shown until its storage answers again
+            return
         records = self._store.trials()
         if self._live:
             self._live.update(trial_table(records))

@@ -31,8 +31,10 @@ from orchestrator.plan import Node, Resources
 from orchestrator.ray_environment import check_listening
 from orchestrator.ray_places import NO_API_SERVER, abandoned_places_freed
 from orchestrator.ray_trial import TrainRun
+from orchestrator.run_store import RunStore
 from trainers.backend import allocator_environment, quiet_environment
-from trainers.interruption import STOP_FILE, request_stop, withdraw_stop
+from trainers.home import TRIALS_DIR
+from trainers.interruption import STOP_FILE, request_stop
 from trainers.result import FAILURE_FILE, PROGRESS_FILE, RESULT_FILE, TrialResult, read_record
 from trainers.spec import TrialSpec
 
@@ -121,7 +123,7 @@ def run_trials(
     specs: list[TrialSpec],
     resources: Resources,
     max_failures: int,
-    run_dir: Path,
+    store: RunStore,
     on_stop: Callable[[], None],
 ) -> dict[str, str]:
     """Run trials in order, as many at once as the plan says; returns errors by trial name.
@@ -130,19 +132,22 @@ def run_trials(
     checkpoint at their next step, the second ends them at once; both raise `KeyboardInterrupt`.
     The connection of `ray_session` must be open.
     """
-    scratch = run_dir / _SCRATCH
+    root = store.root.absolute()  # here, where Tune runs its trials' drivers too
+    scratch, stop_file = root / _SCRATCH, root / STOP_FILE
     shutil.rmtree(scratch, ignore_errors=True)
     by_name = {spec.name: spec for spec in specs}
-    first = [spec.trial_dir for spec in specs[: resources.concurrent]]
-    train_run = TrainRun(resources, max_failures, scratch)
+    records = [root / TRIALS_DIR / spec.name for spec in specs]
+    first = records[: resources.concurrent]
+    train_run = TrainRun(resources, max_failures, scratch, stop_file)
 
     def drive(config: dict[str, Any]) -> dict[str, Any]:
         spec = by_name[config["trial"]]
-        if spec.trial_dir not in first:
-            _let_pass(first, run_dir / STOP_FILE)
+        record = root / TRIALS_DIR / spec.name
+        if record not in first:
+            _let_pass(first, stop_file)
         train_run.fit(spec)
         # Ray's own result is None without a Ray checkpoint: the trial's file is what counts.
-        result = read_record(spec.trial_dir / RESULT_FILE, TrialResult)
+        result = read_record(record / RESULT_FILE, TrialResult)
         return {"accuracy": result.accuracy if result else math.nan}  # of None Tune would tell
 
     tuner = tune.Tuner(
@@ -161,21 +166,22 @@ def run_trials(
 
     def stop() -> None:
         try:
-            request_stop(run_dir)
+            request_stop(root)
+            store.publish(STOP_FILE)
         except OSError as error:  # nobody would hear of it
             raise KeyboardInterrupt from error
         # A terminal that is gone must not turn an orderly stop into a kill (rich exits then).
         with suppress(Exception, SystemExit):
             on_stop()
-        _end_once_all_let_go([spec.trial_dir for spec in specs], ended)
+        _end_once_all_let_go(records, ended)
 
-    withdraw_stop(run_dir)
+    store.remove(STOP_FILE)
     try:
         with abandoned_places_freed(), sure_interrupts(first=stop):
             grid = tuner.fit()
     finally:
         ended.set()
-        withdraw_stop(run_dir)
+        store.remove(STOP_FILE)
     shutil.rmtree(scratch, ignore_errors=True)
     return {
         str(result.config["trial"]): str(result.error)

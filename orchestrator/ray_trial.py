@@ -4,21 +4,26 @@ import logging
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 import ray.train
 
 from datasets.errors import FerOrchError
 from orchestrator.plan import Resources
-from trainers.books import Attempt, Books, End
+from trainers.books import ATTEMPTS_FILE, Attempt, End, Entry, parse_entries
 from trainers.checkpoint import CheckpointStore, Position
-from trainers.context import CHECKPOINT_DIR, LocalContext
+from trainers.checkpoint_writer import persist
+from trainers.context import LocalContext
+from trainers.home import CHECKPOINT_DIR
 from trainers.interruption import STOP_FILE, Cause, TrialInterrupted
 from trainers.result import LOG_FILE
 from trainers.spec import TrialSpec
+
+T = TypeVar("T")
 
 
 class RayContext(LocalContext):
@@ -47,26 +52,31 @@ def work(config: dict[str, Any]) -> None:
     interruption: Train would charge it to the trial as a failure, and hold its place until then.
     """
     spec: TrialSpec = config["spec"]
-    if (spec.run_dir / STOP_FILE).exists():
+    stop_file, run = spec.run_dir / STOP_FILE, spec.run_folder
+    if stop_file.exists() if run is None else run.has(STOP_FILE):
         return
     spec.trial_dir.mkdir(parents=True, exist_ok=True)
     from trainers.trial import run_trial  # heavy, and Ray's other processes import this module
 
-    _send_output_to(spec.trial_dir / LOG_FILE)
+    _send_output_to(spec.trial_dir / LOG_FILE, anew=run is not None)
     log = logging.getLogger(__name__)
     try:
-        run_trial(spec, RayContext(spec.trial_dir, spec.resilience, spec.run_dir / STOP_FILE))
+        run_trial(spec, RayContext(spec.trial_dir, spec.resilience, stop_file, run))
     except TrialInterrupted as interrupted:
         log.info("%s", interrupted)
     except FerOrchError:
         log.exception("the trial can't go on")
 
 
-def _send_output_to(path: Path) -> None:
-    """Point the process' standard output and error, TensorFlow's C++ too, at a file."""
+def _send_output_to(path: Path, anew: bool) -> None:
+    """Point the process' standard output and error, TensorFlow's C++ too, at a file.
+
+    `anew`: what is in it is of an earlier attempt, and stored elsewhere.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (os.O_TRUNC if anew else 0)
+    descriptor = os.open(path, flags, 0o644)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     os.close(descriptor)
@@ -77,11 +87,15 @@ def _send_output_to(path: Path) -> None:
 
 @dataclass(frozen=True)
 class TrainRun:
-    """How one trial becomes Ray Train runs. `scratch` is Ray's own; nothing of ours is in it."""
+    """How one trial becomes Ray Train runs.
+
+    `scratch` is Ray's own; nothing of ours is in it. `stop_file` is there when the run is to stop.
+    """
 
     resources: Resources
     max_failures: int
     scratch: Path
+    stop_file: Path
 
     def fit(self, spec: TrialSpec) -> None:
         """Run the trial until it is over or the run is to stop.
@@ -91,7 +105,7 @@ class TrainRun:
         in between. A trial that gets on may fail as often as it likes.
         """
         controllers_lost = 0
-        while not (spec.run_dir / STOP_FILE).exists():
+        while not self.stop_file.exists():
             before = newest_checkpoint(spec)
             try:
                 self._fit_once(spec)
@@ -130,15 +144,22 @@ class TrainRun:
 
 
 def newest_checkpoint(spec: TrialSpec) -> Position | None:
-    """Where the trial would go on."""
-    return CheckpointStore(spec.trial_dir / CHECKPOINT_DIR).newest_position()
+    """Where the trial would go on. Storage that fails is asked again."""
+    store = CheckpointStore(spec.folder.below(CHECKPOINT_DIR))
+    return _asked(spec, store.newest_position)
 
 
 def was_preempted(spec: TrialSpec) -> bool:
     """True when the last attempt let go of its machine, so that another must take the trial up."""
-    books = Books(spec.trial_dir, spec.session)
-    try:
-        ends = [entry for entry in books.entries() if isinstance(entry, Attempt | End)]
-    finally:
-        books.close()
+
+    def entries() -> list[Entry]:
+        known = spec.folder.has(ATTEMPTS_FILE)
+        return parse_entries(spec.folder.read(ATTEMPTS_FILE)) if known else []
+
+    ends = [entry for entry in _asked(spec, entries) if isinstance(entry, Attempt | End)]
     return bool(ends) and isinstance(ends[-1], End) and ends[-1].cause is Cause.PREEMPTED
+
+
+def _asked(spec: TrialSpec, ask: Callable[[], T]) -> T:
+    what = f"reading what is stored of {spec.name}"
+    return persist(ask, what, 60 * spec.resilience.storage_minutes)

@@ -10,7 +10,10 @@ from datasets.errors import ConfigError
 
 
 def report_command(
-    runs: Annotated[list[Path], typer.Argument(help="Run directories.", metavar="RUN...")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(help="Run directories, here or in an object store.", metavar="RUN..."),
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Where the report goes; default: report/ in the one run.")
     ] = None,
@@ -21,29 +24,38 @@ def report_command(
 ) -> None:
     """Write the report of runs, finished or not, from their result files alone."""
     from orchestrator.report import write_runs
-    from orchestrator.run_store import RunStore
+    from orchestrator.run_store import REPORT_DIR, RunStore
 
     if out is None and len(runs) > 1:
         raise ConfigError(f"{len(runs)} runs need --out DIR: a place for their common report")
-    place = out or RunStore(runs[0]).report_dir
-    typer.echo(write_runs(runs, place, allow_different_data=allow_different_data))
+    stores = [RunStore.at(run) for run in runs]
+    for store in stores:
+        store.refresh()
+    place = out or stores[0].report_dir
+    roots = [store.root for store in stores]
+    index = write_runs(roots, place, allow_different_data=allow_different_data)
+    if out is None:
+        stores[0].publish(REPORT_DIR)
+    typer.echo(index)
 
 
 def status_command(
-    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    run: Annotated[str, typer.Argument(help="A run directory, here or in an object store.")],
     watch: Annotated[
         bool, typer.Option("--watch", help="Every 2 s, until all trials are over or Ctrl-C.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what results.json holds.")] = False,
 ) -> None:
     """Print where each trial of a run stands: the report's accuracy table."""
+    from orchestrator.run_store import RunStore
     from orchestrator.status import print_status, status_json, watch_status
 
     if watch and as_json:
         raise ConfigError("--json prints once: leave out --watch, or --json")
+    store = RunStore.at(run)
     if as_json:
-        typer.echo(status_json(run))
+        typer.echo(status_json(store))
     elif watch:
-        watch_status(run, Console())
+        watch_status(store, Console())
     else:
-        print_status(run, Console())
+        print_status(store, Console())

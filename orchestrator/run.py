@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,22 +22,26 @@ from orchestrator.preflight import (
     check_probes,
     check_shards,
     check_weights,
-    check_writable,
     data_place,
     keep_probes,
     open_data,
     planned_rows,
-    run_lock,
     stage_here,
 )
 from orchestrator.progress import ProgressView
 from orchestrator.provenance import write_provenance
 from orchestrator.ray_environment import prepare_environment
-from orchestrator.run_store import RunData, RunDocument, RunStore
+from orchestrator.run_lock import check_writable, run_lock
+from orchestrator.run_store import (
+    PROVENANCE_FILE,
+    REPORT_DIR,
+    RunData,
+    RunDocument,
+    RunStore,
+)
 from orchestrator.show import print_outcome, print_plan
 from trainers.architectures import check_image_size
-from trainers.checkpoint import CheckpointStore
-from trainers.context import CHECKPOINT_DIR, LocalContext
+from trainers.home import PROBES_DIR, TRIALS_DIR
 from trainers.result import FAILURE_FILE, PROGRESS_FILE, TrialFailure, TrialState
 from trainers.spec import TrialSpec
 from trainers.writing import write_failure
@@ -48,12 +53,13 @@ _STOPPING = "stopping: each trial checkpoints at its next step; Ctrl-C again sto
 class RunRequest:
     """What `run-all` was asked for.
 
-    `address` is a Ray cluster's, None for this machine. `until_epoch` is where a stage of a
-    multistage training ends; the same request with a later one goes on.
+    `run_dir` is a directory, or an address in an object store. `address` is a Ray cluster's, None
+    for this machine. `until_epoch` is where a stage of a multistage training ends; the same request
+    with a later one goes on.
     """
 
     config: RunConfig
-    run_dir: Path
+    run_dir: str | Path
     address: str | None = None
     dry_run: bool = False
     until_epoch: int | None = None
@@ -64,7 +70,8 @@ def run_all(request: RunRequest, console: Console) -> int:
 
     A request that can't be carried out raises `FerOrchError` before anything is started.
     """
-    config, store = request.config, RunStore(request.run_dir)
+    config, store = request.config, RunStore.at(request.run_dir)
+    store.refresh()
     check_image_size(config.architectures, config.recipe.image_size)
     _refuse_other_config(store, config)
     if request.dry_run:
@@ -73,10 +80,10 @@ def run_all(request: RunRequest, console: Console) -> int:
         return 0
     if request.address is None:
         trial_resources(config, [local_node()])
-    check_writable(request.run_dir)
-    with run_lock(request.run_dir):
+    check_writable(store)
+    with run_lock(store, console):
         shards, manifest = open_data(config, store, console)
-        document = _document(request, shards, manifest)
+        document = _document(request, store, shards, manifest)
         check_fingerprint(store, document)
         todo = [name for name in document.trials if _is_to_do(store, name, request.until_epoch)]
         if todo:
@@ -95,7 +102,7 @@ def _refuse_other_config(store: RunStore, config: RunConfig) -> None:
     found = differences(earlier.config, config.model_dump(mode="json"))
     if found:
         raise ConfigError(
-            f"{store.root} holds a run of another configuration: {'; '.join(found)}. "
+            f"{store.place} holds a run of another configuration: {'; '.join(found)}. "
             "Name another --run-dir, or ask for the same"
         )
 
@@ -139,12 +146,20 @@ def trial_resources(config: RunConfig, nodes: Sequence[Node]) -> Resources:
     return Resources(cpus, gpus, concurrent, full=concurrent == places)
 
 
-def _document(request: RunRequest, shards: Folder, manifest: Manifest) -> RunDocument:
+def _name_of(store: RunStore) -> str:
+    if store.storage is None:
+        return store.root.resolve().name
+    return store.place.rpartition("/")[2]
+
+
+def _document(
+    request: RunRequest, store: RunStore, shards: Folder, manifest: Manifest
+) -> RunDocument:
     config = request.config
     rows: dict[str, int] = {str(split): manifest.rows(split) for split in manifest.classes}
     order = make_plan(config, rows, Resources(config.resources.cpus_per_trial, 0, 1))
     return RunDocument(
-        name=request.run_dir.resolve().name,
+        name=_name_of(store),
         trials=[trial.name for trial in order.trials],
         config=config.model_dump(mode="json"),
         data=RunData(
@@ -168,7 +183,7 @@ def _is_to_do(store: RunStore, name: str, until_epoch: int | None) -> bool:
 def _stage_is_over(store: RunStore, name: str, until_epoch: int | None) -> bool:
     if until_epoch is None:
         return False
-    newest = CheckpointStore(store.trial_dir(name) / CHECKPOINT_DIR).newest_position()
+    newest = store.checkpoints(name).newest_position()
     return newest is not None and newest.epoch >= until_epoch
 
 
@@ -186,12 +201,13 @@ def _specs(request: RunRequest, store: RunStore, names: list[str], gpus: float) 
             shards=shards,
             cache_dir=config.data.cache_path,
             cache_mode=config.data.cache_mode,
-            trial_dir=record.directory.absolute(),
+            trial_dir=store.scratch_root / TRIALS_DIR / record.name,
+            storage=None if store.storage is None else store.address,
             threads=config.resources.cpus_per_trial,
             gpus=gpus,
             resilience=config.resilience,
             session=session,
-            probes=store.probes_dir.absolute() if config.probes else None,
+            probes=store.scratch_root / PROBES_DIR if config.probes else None,
             probes_label=probe_label(config.probes_label),
             until_epoch=request.until_epoch,
         )
@@ -214,18 +230,20 @@ def _train(
         resources = trial_resources(config, cluster_nodes())
         store.write(document)
         write_provenance(store.provenance_file, resources, request.address)
+        store.publish(PROVENANCE_FILE)
         specs = _specs(request, store, names, resources.gpus)
         for spec in specs:  # what an earlier driver left behind is no longer true
-            (spec.trial_dir / FAILURE_FILE).unlink(missing_ok=True)
-            (spec.trial_dir / PROGRESS_FILE).unlink(missing_ok=True)
+            for name in (FAILURE_FILE, PROGRESS_FILE):
+                store.remove(f"{TRIALS_DIR}/{spec.name}/{name}")
         with ProgressView(store, console):
             errors = run_trials(
                 specs,
                 resources,
                 config.resources.max_failures,
-                request.run_dir.absolute(),
+                store,
                 on_stop=lambda: console.print(_STOPPING, style="bold", highlight=False),
             )
+            store.refresh()
             _record_unexplained(store, specs, errors)
 
 
@@ -242,14 +260,16 @@ def _record_unexplained(store: RunStore, specs: list[TrialSpec], errors: dict[st
             reason=lines[-1] if lines else "ended without a result; see its log.txt",
             traceback="\n".join(lines),
         )
-        write_failure(spec.trial_dir, failure)
+        write_failure(store.trial_dir(spec.name), failure)
+        store.publish(f"{TRIALS_DIR}/{spec.name}/{FAILURE_FILE}")
 
 
 def _drop_checkpoints_of_finished(store: RunStore) -> None:
     """A trial that was killed right after its result still has them; they are large."""
     for record in store.trials():
         if record.state is TrialState.FINISHED:
-            LocalContext(record.directory).forget()
+            with suppress(OSError):  # it only costs room
+                store.checkpoints(record.name).clear()
 
 
 def _finish(store: RunStore, until_epoch: int | None, console: Console) -> int:
@@ -259,5 +279,7 @@ def _finish(store: RunStore, until_epoch: int | None, console: Console) -> int:
     if all(_stage_is_over(store, record.name, until_epoch) for record in records):
         return 0
     index = write_report(store.root)
-    print_outcome(records, index, console)
+    store.publish(REPORT_DIR)
+    shown = index if store.storage is None else f"{store.place}/{REPORT_DIR}/{index.name}"
+    print_outcome(records, store.place, shown, console)
     return 0 if all(record.state is TrialState.FINISHED for record in records) else 1

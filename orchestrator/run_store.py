@@ -15,8 +15,13 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from datasets.errors import ConfigError
+from datasets.errors import ConfigError, DataError
 from datasets.files import write_text
+from datasets.folder import Folder, LocalFolder, as_folder
+from datasets.remote_folder import RemoteFolder
+from orchestrator.run_view import fetch, publish, refresh, view_root
+from trainers.checkpoint import CheckpointStore
+from trainers.home import CHECKPOINT_DIR, PROBES_DIR, TRIALS_DIR
 from trainers.result import (
     FAILURE_FILE,
     PROGRESS_FILE,
@@ -30,6 +35,7 @@ from trainers.result import (
 
 RUN_FILE = "run.yaml"
 PROVENANCE_FILE = "provenance.json"
+REPORT_DIR = "report"
 
 
 class RunData(BaseModel):
@@ -98,19 +104,88 @@ def _is_known_dead(progress: TrialProgress) -> bool:
 
 @dataclass(frozen=True)
 class RunStore:
-    """Paths and records of one run directory."""
+    """Paths and records of one run directory.
+
+    `root` is the directory, or this machine's view of a run in an object store (`run_view`); that
+    is `storage` then, and None else.
+    """
 
     root: Path
+    storage: Folder | None = None
+
+    @classmethod
+    def at(cls, place: str | Path) -> "RunStore":
+        """The run in a directory or at an address, `s3://…` or `gs://…`.
+
+        Raises `ConfigError` for an address that can't be understood.
+        """
+        address = str(place)
+        if "://" not in address:
+            return cls(Path(place))
+        return cls(view_root(address), as_folder(address))
+
+    @property
+    def place(self) -> str:
+        """What the user calls the run."""
+        return str(self.storage or self.root)
+
+    @property
+    def folder(self) -> Folder:
+        """The run's files as every machine sees them."""
+        return self.storage or LocalFolder(self.root)
+
+    @property
+    def scratch_root(self) -> Path:
+        """Where the trials of a run in an object store work, on whatever machine; else `root`."""
+        if self.storage is None:
+            return self.root.absolute()
+        return view_root(self.address, "trials")
+
+    @property
+    def address(self) -> str:
+        """The address in an object store, with its options; the directory's path else."""
+        if isinstance(self.storage, RemoteFolder):
+            return self.storage.address
+        return str(self.root.absolute())
+
+    def refresh(self) -> None:
+        """See what the run has now. Raises `DataError` where its storage does not answer."""
+        if self.storage is None:
+            return
+        try:
+            refresh(self.storage, self.root)
+        except OSError as error:
+            raise DataError(f"{self.place} can't be read: {error}") from error
+
+    def publish(self, name: str) -> None:
+        """Store a file or folder that was written below `root`."""
+        if self.storage is not None:
+            publish(self.storage, self.root, name)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, here and where it is stored."""
+        (self.root / name).unlink(missing_ok=True)
+        if self.storage is not None:
+            self.storage.remove(name)
+
+    def fetch(self, name: str) -> None:
+        """Copy a file that a view leaves in its storage."""
+        if self.storage is not None and self.storage.has(name):
+            fetch(self.storage, name, self.root)
+
+    def checkpoints(self, trial: str) -> CheckpointStore:
+        """The checkpoints of a trial."""
+        return CheckpointStore(self.folder.below(f"{TRIALS_DIR}/{trial}/{CHECKPOINT_DIR}"))
 
     @property
     def report_dir(self) -> Path:
         """Where the report goes."""
-        return self.root / "report"
+        return self.root / REPORT_DIR
 
     @property
     def probes_dir(self) -> Path:
         """Copies of the user's pictures for the probes, where every node finds them."""
-        return self.root / "probes"
+        return self.root / PROBES_DIR
 
     @property
     def provenance_file(self) -> Path:
@@ -119,7 +194,7 @@ class RunStore:
 
     def trial_dir(self, name: str) -> Path:
         """The directory of one trial."""
-        return self.root / "trials" / name
+        return self.root / TRIALS_DIR / name
 
     def read(self) -> RunDocument | None:
         """`run.yaml`, or None where there is none yet; one that can't be read raises."""
@@ -130,13 +205,15 @@ class RunStore:
             return RunDocument.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
         except (OSError, yaml.YAMLError, ValueError) as error:
             raise ConfigError(
-                f"{path} can't be read as a run ({error}); name another --run-dir or move it away"
+                f"{self.place}/{RUN_FILE} can't be read as a run ({error}); name another "
+                "--run-dir or move it away"
             ) from error
 
     def write(self, document: RunDocument) -> None:
         """Write `run.yaml`; an equal one keeps its bytes and time."""
         text = yaml.safe_dump(document.model_dump(mode="json"), sort_keys=False)
         write_text(self.root / RUN_FILE, text)
+        self.publish(RUN_FILE)
 
     def trial(self, name: str) -> TrialRecord:
         """One trial's record, from its files alone."""
@@ -158,5 +235,5 @@ class RunStore:
         """All trials of the run in plan order; a directory without `run.yaml` raises."""
         document = self.read()
         if document is None:
-            raise ConfigError(f"{self.root} holds no {RUN_FILE}: not a run directory")
+            raise ConfigError(f"{self.place} holds no {RUN_FILE}: not a run directory")
         return [self.trial(name) for name in document.trials]

@@ -10,6 +10,7 @@ from orchestrator.plan import Plan
 from orchestrator.progress import duration, trial_table
 from orchestrator.run_store import TrialRecord
 from orchestrator.texts import one_line
+from trainers.home import TRIALS_DIR
 
 
 def _seconds(hours: float | None) -> float | None:
@@ -56,14 +57,16 @@ def _assumption(plan: Plan, config: RunConfig) -> str:
     return f"assumed: {estimate.cpu_gflops:g} GFLOP/s a CPU core (estimate.cpu_gflops)"
 
 
-def print_outcome(records: list[TrialRecord], index: Path, console: Console) -> None:
-    """The final table, each failure's reason, and where the report is."""
+def print_outcome(
+    records: list[TrialRecord], place: str, index: str | Path, console: Console
+) -> None:
+    """The final table, each failure's reason, and where the report is. `place` is the run's."""
     console.print(trial_table(records))
     for record in records:
         if record.failure:
             console.print(
                 one_line(f"{record.name} {record.state}: {record.failure.reason}")
-                + f" (see {record.directory})",
+                + f" (see {place}/{TRIALS_DIR}/{record.name})",
                 style="red",
                 markup=False,
                 emoji=False,

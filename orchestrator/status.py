@@ -6,7 +6,6 @@ Where there is no terminal, one plain line a trial; while watching, a line again
 import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -19,6 +18,7 @@ from orchestrator.report.formats import percent, percent_interval
 from orchestrator.report.results import run_results
 from orchestrator.report.scores.compare import compared
 from orchestrator.report.sections.columns import accuracy_table, state_cell
+from orchestrator.run_store import RunStore
 from orchestrator.texts import one_line
 from trainers.result import TrialState
 
@@ -28,9 +28,9 @@ INTERVAL_S = 2.0
 _SHOWN = ("Architecture", "State", "Accuracy", "95 % interval")
 
 
-def status_json(run_dir: Path) -> str:
+def status_json(store: RunStore) -> str:
     """What `results.json` would hold now, in ASCII: a terminal obeys what names may hold."""
-    text = run_results(compared(collect(run_dir))).model_dump_json(indent=2)
+    text = run_results(compared(_collected(store))).model_dump_json(indent=2)
     # JSON has such characters in its strings alone.
     return re.sub(r"[^\n -~]", lambda found: _escaped(found[0]), text)
 
@@ -41,9 +41,14 @@ def _escaped(one: str) -> str:
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
-def print_status(run_dir: Path, console: Console) -> None:
+def _collected(store: RunStore) -> RunReport:
+    store.refresh()
+    return collect(store.root)
+
+
+def print_status(store: RunStore, console: Console) -> None:
     """Print a run once."""
-    run = collect(run_dir)
+    run = _collected(store)
     if console.is_terminal:
         console.print(status_view(run))
         return
@@ -52,29 +57,29 @@ def print_status(run_dir: Path, console: Console) -> None:
 
 
 def watch_status(
-    run_dir: Path, console: Console, pause: Callable[[float], None] = time.sleep
+    store: RunStore, console: Console, pause: Callable[[float], None] = time.sleep
 ) -> None:
     """Print a run again and again until every trial is over."""
     if console.is_terminal:
-        _watch_live(run_dir, console, pause)
+        _watch_live(store, console, pause)
     else:
-        _watch_lines(run_dir, console, pause)
+        _watch_lines(store, console, pause)
 
 
-def _watch_live(run_dir: Path, console: Console, pause: Callable[[float], None]) -> None:
+def _watch_live(store: RunStore, console: Console, pause: Callable[[float], None]) -> None:
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            run = collect(run_dir)
+            run = _collected(store)
             live.update(status_view(run), refresh=True)
             if is_over(run):
                 return
             pause(INTERVAL_S)
 
 
-def _watch_lines(run_dir: Path, console: Console, pause: Callable[[float], None]) -> None:
+def _watch_lines(store: RunStore, console: Console, pause: Callable[[float], None]) -> None:
     told: dict[str, str] = {}
     while True:
-        run = collect(run_dir)
+        run = _collected(store)
         for key, line in _lines(run).items():
             if told.get(key) != line:
                 told[key] = line

@@ -234,8 +234,9 @@ class KeepingContext(LocalContext):
     def forget(self) -> None:
         """See `TrialContext`."""
         self.flush()
-        for newest in self._store.paths()[:1]:  # none, where it was finished before
-            arrays = checkpoint.read_checkpoint(newest).arrays
+        for newest in self._store.names()[:1]:  # none, where it was finished before
+            with self._store.folder.local(newest) as path:
+                arrays = checkpoint.read_checkpoint(path).arrays
             state = b"".join(arrays[name].tobytes() for name in sorted(arrays))
             (self._folder / "state").write_bytes(state)
         super().forget()

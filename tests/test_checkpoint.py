@@ -56,7 +56,7 @@ def test_the_store_keeps_the_two_newest(tmp_path: Path):
     store = CheckpointStore(tmp_path)
     for epoch, step in ((0, 999_999), (1, 0), (1, 2), (1, 10)):
         store.save(made_up(epoch, step))
-    assert len(store.paths()) == 2
+    assert len(store.names()) == 2
     newest = store.newest(IDENTITY)
     assert newest is not None
     assert newest.position == Position(1, 10)
@@ -90,7 +90,7 @@ def test_a_damaged_newest_is_passed_over_for_the_one_before(
 ):
     store = CheckpointStore(tmp_path)
     store.save(made_up(1, 0))
-    newest = store.save(made_up(2, 0))
+    newest = tmp_path / store.save(made_up(2, 0))
     newest.write_bytes(newest.read_bytes()[:-100])
     found = store.newest(IDENTITY)
     assert found is not None
@@ -136,10 +136,10 @@ def test_storage_that_does_not_answer_is_no_damage(tmp_path: Path, monkeypatch):
 def test_damaged_ones_do_not_crowd_out_what_is_written_after_them(tmp_path: Path):
     store = CheckpointStore(tmp_path)
     for step in (5, 6):
-        store.save(replace(made_up(), position=Position(3, step))).write_bytes(b"")
+        (tmp_path / store.save(replace(made_up(), position=Position(3, step)))).write_bytes(b"")
     assert store.newest(IDENTITY) is None
-    path = store.save(replace(made_up(), position=Position(0, 2)))
-    assert path.exists()
+    name = store.save(replace(made_up(), position=Position(0, 2)))
+    assert (tmp_path / name).exists()
     assert store.newest_position() == Position(0, 2)
     found = store.newest(IDENTITY)
     assert found is not None

@@ -56,7 +56,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_save_returns_while_the_store_still_writes_and_flush_waits_for_it():
     store = SlowStore()
-    writer = BackgroundWriter(store, patience_s=0)
+    writer = BackgroundWriter(store.save, patience_s=0)
     writer.save(checkpoint(1))
     assert store.began.acquire(timeout=30)
     assert store.saved == []
@@ -68,7 +68,7 @@ def test_save_returns_while_the_store_still_writes_and_flush_waits_for_it():
 
 def test_a_newer_checkpoint_takes_the_place_of_one_that_waits():
     store = SlowStore()
-    writer = BackgroundWriter(store, patience_s=0)
+    writer = BackgroundWriter(store.save, patience_s=0)
     writer.save(checkpoint(1))
     assert store.began.acquire(timeout=30)
     for step in (2, 3, 4):
@@ -82,7 +82,7 @@ def test_a_newer_checkpoint_takes_the_place_of_one_that_waits():
 
 def test_close_writes_what_waits():
     store = FailingStore(0, OSError())
-    writer = BackgroundWriter(store, patience_s=0)
+    writer = BackgroundWriter(store.save, patience_s=0)
     writer.save(checkpoint(1))
     writer.close()
     assert store.saved == [1]
@@ -90,7 +90,7 @@ def test_close_writes_what_waits():
 
 def test_storage_that_fails_for_a_while_loses_nothing(caplog: pytest.LogCaptureFixture):
     store = FailingStore(3, OSError(28, "No space left on device"))
-    writer = BackgroundWriter(store, patience_s=30)
+    writer = BackgroundWriter(store.save, patience_s=30)
     writer.save(checkpoint(1))
     writer.flush()
     writer.close()
@@ -106,7 +106,7 @@ def test_storage_that_fails_for_a_while_loses_nothing(caplog: pytest.LogCaptureF
     ],
 )
 def test_what_remains_of_an_error_is_raised_in_the_trainings_thread(error, raised, said: str):
-    writer = BackgroundWriter(FailingStore(1000, error), patience_s=0.05)
+    writer = BackgroundWriter(FailingStore(1000, error).save, patience_s=0.05)
     writer.save(checkpoint(1))
     with pytest.raises(raised, match=said):
         writer.flush()

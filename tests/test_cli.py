@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner
 
 from datasets.prepare import synth
@@ -143,10 +144,11 @@ def test_a_run_directory_on_other_data_is_refused(
 
 
 def test_a_second_driver_is_refused_and_told_of_the_first(refused, shards: Path, tmp_path: Path):
-    from orchestrator.preflight import run_lock
+    from orchestrator.run_lock import run_lock
+    from orchestrator.run_store import RunStore
 
     tmp_path.mkdir(exist_ok=True)
-    with run_lock(tmp_path):
+    with run_lock(RunStore(tmp_path), Console()):
         message = refused("run-all", "--preset", "demo", "--data", shards, "--run-dir", tmp_path)
     assert f"process {os.getpid()}" in message
 

@@ -1,6 +1,7 @@
 """One contract for folders here and in object stores, and the data commands on each of them."""
 
 import pickle
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +101,31 @@ class TestEveryFolder:
         assert folder.names() == ["a.5", "a/1", "a/2/3", "ab/4"]
         folder.remove_below("a")
         assert folder.names() == ["a.5", "ab/4"]
+
+    def test_a_stamp_tells_of_other_content(self, folder: Folder) -> None:
+        write_bytes(folder, "a/1", b"one")
+        write_bytes(folder, "b", b"two")
+        before = folder.stamps()
+        assert {name: stamp.size for name, stamp in before.items()} == {"a/1": 3, "b": 3}
+        assert folder.stamps() == before
+        time.sleep(1.1)  # stores keep whole seconds
+        folder.write("b", lambda path: path.write_bytes(b"TWO") and None)
+        assert folder.stamps()["a/1"] == before["a/1"]
+        assert folder.stamps()["b"].changed_ns > before["b"].changed_ns
+
+    def test_rename(self, folder: Folder) -> None:
+        write_bytes(folder, "a/1", b"one")
+        folder.rename("a/1", "a/2")
+        assert folder.names() == ["a/2"]
+        assert folder.read("a/2") == b"one"
+        with pytest.raises(FileNotFoundError):
+            folder.rename("a/1", "a/3")
+
+    def test_a_folder_in_a_folder(self, folder: Folder) -> None:
+        write_bytes(folder.below("a"), "b/c", b"abc")
+        assert folder.names() == ["a/b/c"]
+        assert folder.below("a/b").read("c") == b"abc"
+        assert str(folder.below("a")) == f"{folder}/a"
 
     def test_a_lock_is_known_by_folder_and_name(self, folder: Folder) -> None:
         assert folder.lock_file("one") == as_folder(str(folder)).lock_file("one")

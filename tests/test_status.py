@@ -49,7 +49,7 @@ def terminal(width: int = 200, is_terminal: bool = True) -> Console:
 
 def at_terminal(root: Path, width: int = 200) -> str:
     console = terminal(width)
-    status.print_status(root, console)
+    status.print_status(RunStore(root), console)
     return console.export_text()
 
 
@@ -109,7 +109,7 @@ def test_json_is_what_results_json_holds(mixed):
 def test_json_has_no_character_that_a_terminal_obeys(tmp_path):
     name = "a\x9b31m\u202eb\x7f\U0001f600"
     store = write_run(tmp_path, MadeUpRun(name=name, trials=("mobilenet-s0",), states={}))
-    said = status.status_json(store.root)
+    said = status.status_json(store)
     assert all(one == "\n" or " " <= one <= "~" for one in said)
     assert json.loads(said)["run"] == name
 
@@ -139,7 +139,7 @@ def test_a_watch_without_a_terminal_tells_what_changed_and_ends_with_the_run(tmp
             finish(store)
 
     console = terminal(300, is_terminal=False)
-    status.watch_status(tmp_path, console, pause)
+    status.watch_status(RunStore(tmp_path), console, pause)
     headline, *lines = console.export_text().splitlines()
     assert pauses == [2.0, 2.0]
     # Four trials at first, then the headline and the one that changed.
@@ -153,7 +153,7 @@ def test_a_watch_without_a_terminal_tells_what_changed_and_ends_with_the_run(tmp
 def test_a_watch_at_a_terminal_ends_with_the_last_state(tmp_path):
     store = write_run(tmp_path, SMALL)
     console = terminal()
-    status.watch_status(tmp_path, console, lambda _: finish(store))
+    status.watch_status(RunStore(tmp_path), console, lambda _: finish(store))
     assert "2 finished, 1 failed, 1 diverged" in console.export_text()
 
 
@@ -199,7 +199,7 @@ def test_hostile_texts_come_out_as_text_at_the_terminal(tmp_path):
     store = write_run(tmp_path, run)
     console = terminal(3000)
     console.print(trial_table(store.trials()))
-    print_outcome(store.trials(), tmp_path / "index.html", console)
+    print_outcome(store.trials(), str(tmp_path), tmp_path / "index.html", console)
     lines = [plain_line(record) for record in store.trials()]
     for said in (at_terminal(tmp_path, 3000), "\n".join(plain(tmp_path)), console.export_text()):
         assert not {"\x1b", "\x07", "\x9b", "\r", "\x08", "\u202e"} & set(said)

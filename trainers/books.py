@@ -95,6 +95,21 @@ class Account:
     seconds_lost: float
 
 
+def parse_entries(content: bytes) -> list[Entry]:
+    """The entries in a content of `attempts.jsonl`, oldest first; what is no entry is left out."""
+    found = []
+    for line in content.decode("utf-8", errors="replace").splitlines():
+        try:
+            values = json.loads(line)
+            kind = _KINDS[values.pop("kind")]
+            if values.get("cause") is not None:
+                values["cause"] = Cause(values["cause"])
+            found.append(kind(**values))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            continue
+    return found
+
+
 class Books:
     """Reads and writes the books in a trial's directory. `session` names the driver's run."""
 
@@ -166,19 +181,7 @@ class Books:
 
     def entries(self) -> list[Entry]:
         """All entries, oldest first; a line cut short by a kill is passed over."""
-        if not self._path.is_file():
-            return []
-        found = []
-        for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                values = json.loads(line)
-                kind = _KINDS[values.pop("kind")]
-                if values.get("cause") is not None:
-                    values["cause"] = Cause(values["cause"])
-                found.append(kind(**values))
-            except (ValueError, TypeError, KeyError, AttributeError):
-                continue
-        return found
+        return parse_entries(self._path.read_bytes()) if self._path.is_file() else []
 
     def account(self) -> Account:
         """Restarts by cause, steps repeated and seconds lost, over all attempts so far."""

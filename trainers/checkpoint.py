@@ -9,6 +9,7 @@ Nothing in it is pickled.
 import errno
 import json
 import logging
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,14 @@ from typing import Any
 import numpy as np
 
 from datasets.errors import DataError, FerOrchError
-from datasets.files import write_atomically
+from datasets.folder import Place, as_folder
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_VERSION = 1
+_NAME = re.compile(r"e\d{6}-s\d{9}\.npz")
+_LEFTOVER = re.compile(r"\.e.*\.tmp\.npz")
+_ANY = re.compile(r"e.*\.(npz|damaged)|\.e.*\.tmp\.npz")
 _META = "meta"
 
 # A damaged file can cause others, as EINVAL for a place outside of it.
@@ -114,7 +118,7 @@ class Checkpoint:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write one checkpoint file atomically."""
+    """Write one checkpoint file; under another name first (see `datasets.folder.Folder.write`)."""
     record = {
         "identity": asdict(checkpoint.identity),
         "position": asdict(checkpoint.position),
@@ -126,17 +130,14 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "arrays": list(checkpoint.arrays),
     }
     meta = np.frombuffer(json.dumps(record).encode(), dtype=np.uint8)
-
-    def write(temporary: Path) -> None:
-        np.savez(temporary, allow_pickle=False, **{_META: meta}, **checkpoint.arrays)
-
-    write_atomically(path, write)
+    np.savez(path, allow_pickle=False, **{_META: meta}, **checkpoint.arrays)
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path, called: str | None = None) -> Checkpoint:
     """Read one checkpoint file; one that is not whole raises `DamagedCheckpointError`.
 
-    Storage that does not answer raises `OSError`: the file may be whole.
+    `called` is its name for people, where `path` is a copy. Storage that does not answer raises
+    `OSError`: the file may be whole.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
@@ -159,42 +160,43 @@ def read_checkpoint(path: Path) -> Checkpoint:
         if isinstance(error, OSError) and error.errno in _STORAGE_ERRORS:
             raise
         # Damage shows in many ways: zip and zlib errors, an unknown method, a missing password.
-        raise DamagedCheckpointError(f"checkpoint {path} is not whole: {error}") from error
+        raise DamagedCheckpointError(
+            f"checkpoint {called or path} is not whole: {error}"
+        ) from error
 
 
 class CheckpointStore:
-    """The checkpoints of one trial in one directory; the newest `keep` stay.
+    """The checkpoints of one trial in one folder; the newest `keep` stay.
 
     At least two are kept: should the newest be damaged, the one before it is used.
     """
 
-    def __init__(self, directory: Path, keep: int = 2) -> None:
-        self.directory = directory
+    def __init__(self, place: Place, keep: int = 2) -> None:
+        self.folder = as_folder(place)
         self.keep = max(2, keep)
 
-    def paths(self) -> list[Path]:
+    def names(self) -> list[str]:
         """Checkpoint files, newest position first."""
-        return sorted(self.directory.glob("e*-s*.npz"), reverse=True)
+        return sorted((name for name in self.folder.names() if _NAME.fullmatch(name)), reverse=True)
 
     def newest_position(self) -> Position | None:
         """The position of the newest file by its name, whole or not; None where there is none."""
-        paths = self.paths()
-        if not paths:
-            return None
-        epoch, step = paths[0].stem.removeprefix("e").split("-s")
-        return Position(int(epoch), int(step))
+        for name in self.names():
+            epoch, step = name.removeprefix("e").removesuffix(".npz").split("-s")
+            return Position(int(epoch), int(step))
+        return None
 
-    def save(self, checkpoint: Checkpoint) -> Path:
-        """Write a checkpoint, then drop the oldest beyond `keep`."""
+    def save(self, checkpoint: Checkpoint) -> str:
+        """Write a checkpoint, then drop the oldest beyond `keep`; the name of its file."""
         position = checkpoint.position
-        path = self.directory / f"e{position.epoch:06d}-s{position.step:09d}.npz"
-        write_checkpoint(path, checkpoint)
-        paths = self.paths()
-        place = paths.index(path)
+        name = f"e{position.epoch:06d}-s{position.step:09d}.npz"
+        self.folder.write(name, lambda path: write_checkpoint(path, checkpoint))
+        names = self.names()
+        place = names.index(name)
         # What lies ahead is of another past: training went back behind it.
-        for other in paths[:place] + paths[place + self.keep :]:
-            other.unlink(missing_ok=True)
-        return path
+        for other in names[:place] + names[place + self.keep :]:
+            self.folder.remove(other)
+        return name
 
     def newest(self, identity: Identity) -> Checkpoint | None:
         """The newest whole checkpoint; damaged ones are logged and passed over.
@@ -202,30 +204,35 @@ class CheckpointStore:
         One that belongs to something else raises `CheckpointMismatchError`: using it would give
         wrong numbers, and ignoring it would silently train again.
         """
-        for path in self.paths():
+        for name in self.names():
+            called = f"{self.folder}/{name}"
             try:
-                checkpoint = read_checkpoint(path)
+                with self.folder.local(name) as path:
+                    checkpoint = read_checkpoint(path, called)
             except DamagedCheckpointError as error:
                 logger.warning("%s; using the one before it", error)
-                path.replace(path.with_suffix(".damaged"))  # for whoever wants to know why
+                # Kept for whoever wants to know why.
+                self.folder.rename(name, name.removesuffix(".npz") + ".damaged")
                 continue
-            _check_identity(path, checkpoint.identity, identity)
+            _check_identity(called, checkpoint.identity, identity)
             return checkpoint
         return None
 
     def clear(self) -> None:
         """Remove all checkpoints, once the trial's result is written."""
-        self.sweep()
-        for path in (*self.paths(), *self.directory.glob("e*.damaged")):
-            path.unlink(missing_ok=True)
+        self._remove(_ANY)
 
     def sweep(self) -> None:
         """Remove what killed writers left behind; for the one process that owns the trial."""
-        for path in self.directory.glob(".e*.tmp.npz"):
-            path.unlink(missing_ok=True)
+        self._remove(_LEFTOVER)
+
+    def _remove(self, pattern: re.Pattern[str]) -> None:
+        for name in self.folder.names():
+            if pattern.fullmatch(name):
+                self.folder.remove(name)
 
 
-def _check_identity(path: Path, found: Identity, wanted: Identity) -> None:
+def _check_identity(called: str, found: Identity, wanted: Identity) -> None:
     differing = [
         f"{name}: checkpoint {value!r}, this trial {asdict(wanted)[name]!r}"
         for name, value in asdict(found).items()
@@ -233,6 +240,6 @@ def _check_identity(path: Path, found: Identity, wanted: Identity) -> None:
     ]
     if differing:
         raise CheckpointMismatchError(
-            f"checkpoint {path} belongs to something else ({'; '.join(differing)}); "
+            f"checkpoint {called} belongs to something else ({'; '.join(differing)}); "
             "name another --run-dir, or remove the file to train this trial anew"
         )

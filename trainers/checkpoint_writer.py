@@ -4,10 +4,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import TypeVar
 
 from datasets.errors import FerOrchError
 from trainers.checkpoint import Checkpoint
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -19,8 +21,8 @@ class StorageError(FerOrchError):
     """Storage has failed for longer than a trial waits for it."""
 
 
-def persist(act: Callable[[], object], what: str, patience_s: float) -> None:
-    """Call `act` until it succeeds, for at most `patience_s` seconds of failing.
+def persist(act: Callable[[], T], what: str, patience_s: float) -> T:
+    """Call `act` until it succeeds, for at most `patience_s` seconds of failing; what it returns.
 
     Only `OSError` (full, absent or unreachable storage) is tried again, in pauses that double from
     one second to half a minute. Raises `StorageError` when the patience ends.
@@ -29,8 +31,7 @@ def persist(act: Callable[[], object], what: str, patience_s: float) -> None:
     pause = _FIRST_PAUSE_S
     while True:
         try:
-            act()
-            return
+            return act()
         except OSError as error:
             left = end - time.monotonic()
             if left <= 0:
@@ -43,10 +44,6 @@ def persist(act: Callable[[], object], what: str, patience_s: float) -> None:
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
 
-class _Store(Protocol):
-    def save(self, checkpoint: Checkpoint) -> object: ...
-
-
 class BackgroundWriter:
     """Writes checkpoints in a thread, one at a time.
 
@@ -55,8 +52,8 @@ class BackgroundWriter:
     remains of an error is raised by the next call in the training's own thread.
     """
 
-    def __init__(self, store: _Store, patience_s: float) -> None:
-        self._store = store
+    def __init__(self, write: Callable[[Checkpoint], object], patience_s: float) -> None:
+        self._write = write
         self._patience_s = patience_s
         self._changed = threading.Condition()
         self._waiting: Checkpoint | None = None
@@ -111,7 +108,7 @@ class BackgroundWriter:
         where = checkpoint.position
         what = f"writing the checkpoint of epoch {where.epoch}, step {where.step}"
         try:
-            persist(lambda: self._store.save(checkpoint), what, self._patience_s)
+            persist(lambda: self._write(checkpoint), what, self._patience_s)
         except Exception as error:  # it belongs to the training's thread
             return error
         return None

@@ -6,17 +6,19 @@
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
+from datasets.folder import Folder
 from trainers.checkpoint import Checkpoint, CheckpointStore, Identity
-from trainers.checkpoint_writer import BackgroundWriter, persist
+from trainers.checkpoint_writer import BackgroundWriter, StorageError, persist
+from trainers.home import Home, SharedHome, StoredHome
 from trainers.interruption import STOP_FILE, Cause
 from trainers.resilience import Resilience
 
 logger = logging.getLogger(__name__)
-
-CHECKPOINT_DIR = "checkpoints"
 
 # Looking for the stop file asks the storage: not at each of a small model's steps.
 _LOOK_EVERY_S = 0.5
@@ -24,6 +26,12 @@ _LOOK_EVERY_S = 0.5
 
 class TrialContext(Protocol):
     """What a trial asks of its surroundings."""
+
+    def attached(self) -> AbstractContextManager[None]:
+        """Hold the trial's directory: what it goes on from is in it at the block's beginning, and
+        what the block has written outlives this machine at its end.
+        """
+        ...
 
     def restore(self, identity: Identity) -> Checkpoint | None:
         """The newest whole checkpoint of this trial, or None to begin at the beginning."""
@@ -35,6 +43,10 @@ class TrialContext(Protocol):
 
     def flush(self) -> None:
         """Return when all that was saved is durable."""
+        ...
+
+    def publish(self) -> None:
+        """Return when the trial's files outlive this machine. Raises `OSError`."""
         ...
 
     def report(self, metrics: dict[str, float]) -> None:
@@ -54,7 +66,7 @@ class TrialContext(Protocol):
         ...
 
     def forget(self) -> None:
-        """Drop the checkpoints: the trial's result is written."""
+        """Drop the checkpoints: the trial's result is written, and is where it outlives them."""
         ...
 
 
@@ -68,8 +80,9 @@ def interruption(context: TrialContext, ask_machine: bool) -> Cause | None:
 
 
 class LocalContext:
-    """A trial in this process, its checkpoints in the trial's own directory.
+    """A trial in this process.
 
+    Its files stay in its own directory, or in `run`, the run's folder in an object store.
     `stop_file` is where a stop is asked for; by default `stop` in the trial's directory.
     """
 
@@ -78,34 +91,65 @@ class LocalContext:
         trial_dir: Path,
         resilience: Resilience | None = None,
         stop_file: Path | None = None,
+        run: Folder | None = None,
     ) -> None:
-        self._store = CheckpointStore(trial_dir / CHECKPOINT_DIR)
-        self._patience_s = 60 * (resilience or Resilience()).storage_minutes
-        self._stop_file = stop_file or trial_dir / STOP_FILE
+        resilience = resilience or Resilience()
+        self._patience_s = 60 * resilience.storage_minutes
+        self._home: Home = (
+            SharedHome(trial_dir, stop_file or trial_dir / STOP_FILE)
+            if run is None
+            else StoredHome(trial_dir, run, resilience.storage_seconds)
+        )
+        self._store = CheckpointStore(self._home.checkpoints)
         self._writer: BackgroundWriter | None = None
         self._looked_at = 0.0
 
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """See `TrialContext`."""
+        persist(self._home.arrive, "reading what is stored of the trial", self._patience_s)
+        try:
+            yield
+        except StorageError:  # it has been waited for long enough
+            with suppress(OSError):
+                self._home.leave()
+            raise
+        except BaseException:
+            with suppress(StorageError):
+                self._leave()
+            raise
+        self._leave()
+
+    def _leave(self) -> None:
+        persist(self._home.leave, "storing the trial's files", self._patience_s)
+
     def restore(self, identity: Identity) -> Checkpoint | None:
         """See `TrialContext`."""
-        found: list[Checkpoint | None] = []
 
-        def read() -> None:
+        def read() -> Checkpoint | None:
             self._store.sweep()
-            found[:] = [self._store.newest(identity)]
+            return self._store.newest(identity)
 
-        persist(read, f"reading the checkpoints of {identity.trial}", self._patience_s)
-        return found[0]
+        return persist(read, f"reading the checkpoints of {identity.trial}", self._patience_s)
 
     def save(self, checkpoint: Checkpoint) -> None:
         """See `TrialContext`."""
         if self._writer is None:
-            self._writer = BackgroundWriter(self._store, self._patience_s)
+            self._writer = BackgroundWriter(self._save, self._patience_s)
         self._writer.save(checkpoint)
+
+    def _save(self, checkpoint: Checkpoint) -> None:
+        self._home.check_owner()
+        self._store.save(checkpoint)
 
     def flush(self) -> None:
         """See `TrialContext`."""
         if self._writer is not None:
             self._writer.flush()
+
+    def publish(self) -> None:
+        """See `TrialContext`."""
+        self._home.publish()
 
     def report(self, metrics: dict[str, float]) -> None:
         """Nobody listens here: the trial's files hold the same figures."""
@@ -117,7 +161,7 @@ class LocalContext:
             return False
         self._looked_at = now
         try:
-            return self._stop_file.exists()
+            return self._home.stop_requested()
         except OSError:  # storage that does not answer asks for nothing
             return False
 
@@ -134,6 +178,7 @@ class LocalContext:
     def forget(self) -> None:
         """See `TrialContext`."""
         self.close()
+        persist(self._home.publish, "storing the trial's result", self._patience_s)
         try:
             self._store.clear()
         except OSError as error:  # the result is there; the next start of the run clears up

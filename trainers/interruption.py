@@ -48,8 +48,3 @@ class TrialInterrupted(Exception):  # noqa: N818  # not an error
 def request_stop(run_dir: Path) -> None:
     """Ask all trials of a run to stop with a checkpoint at their next step."""
     (run_dir / STOP_FILE).touch()
-
-
-def withdraw_stop(run_dir: Path) -> None:
-    """Let the trials of a run start again."""
-    (run_dir / STOP_FILE).unlink(missing_ok=True)

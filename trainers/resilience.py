@@ -26,6 +26,9 @@ class Resilience(BaseModel):
     storage_minutes: float = Field(default=10.0, ge=0)
     """How long storage may fail before the trial does: checkpoints and results are tried again."""
 
+    storage_seconds: float = Field(default=15.0, gt=0)
+    """How often the small files of a trial whose run is in an object store are copied there."""
+
     @model_validator(mode="after")
     def _hang_after_storage(self) -> "Resilience":
         """A trial that waits for storage has not hung."""

@@ -220,16 +220,15 @@ class Session:
             self.model, self.spec, evaluation.images_per_s, on_progress=self.watchdog.beat
         )
         self.progress.phase("saving")
-        written: list[TrialResult] = []
 
-        def write() -> None:
+        def write() -> TrialResult:
             self.watchdog.beat()
-            written[:] = [write_result(self._trained(evaluation, examination))]
+            return write_result(self._trained(evaluation, examination))
 
         self.books.finish()
-        persist(write, f"writing the result of {self.spec.name}", self._patience_s)
+        result = persist(write, f"writing the result of {self.spec.name}", self._patience_s)
         self.log.close()
-        return written[0]
+        return result
 
     def _trained(self, evaluation: Evaluation, examination: Examination) -> TrainedTrial:
         return TrainedTrial(

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from datasets.cache import CacheMode
+from datasets.folder import Folder, LocalFolder, as_folder
 from datasets.probe_images import HAPPINESS
 from trainers.recipe import Recipe, config_hash
 from trainers.resilience import Resilience
@@ -22,6 +23,7 @@ class TrialSpec:
     cache_dir: Path
     cache_mode: CacheMode
     trial_dir: Path
+    """On the machine that trains it; where its files stay if `storage` is None."""
     threads: int
     gpus: float = 0
     resilience: Resilience = field(default_factory=Resilience)
@@ -33,6 +35,20 @@ class TrialSpec:
     """Their true expression, a code; None: unknown."""
     until_epoch: int | None = None
     """Stop with a checkpoint after so many epochs, to go on later; None: train them all."""
+
+    storage: str | None = None
+    """The address of the run in an object store, whose `trials/NAME` is the trial's then."""
+
+    @property
+    def run_folder(self) -> Folder | None:
+        """The run in an object store; None where it is a directory."""
+        return None if self.storage is None else as_folder(self.storage)
+
+    @property
+    def folder(self) -> Folder:
+        """The trial's files as every machine of the run sees them."""
+        run = self.run_folder
+        return LocalFolder(self.trial_dir) if run is None else run.below(f"trials/{self.name}")
 
     @property
     def run_dir(self) -> Path:

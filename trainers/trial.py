@@ -41,7 +41,7 @@ def run_trial(spec: TrialSpec, context: TrialContext) -> TrialResult:
     `failure.json`, and raised again.
     """
     spec.trial_dir.mkdir(parents=True, exist_ok=True)
-    with sole_owner(spec.trial_dir):
+    with sole_owner(spec.trial_dir), context.attached():
         finished = read_record(spec.trial_dir / RESULT_FILE, TrialResult)
         if finished is not None:
             context.forget()
@@ -82,7 +82,7 @@ def _run(spec: TrialSpec, context: TrialContext, books: Books) -> TrialResult:
     reason = f"no step was finished for {limit_s:.0f} s"
     with (
         nullcontext() if spec.gpus else own_cores(spec.threads),
-        Watchdog(limit_s, lambda: books.end(Cause.HUNG, reason)) as watchdog,
+        Watchdog(limit_s, lambda: _note_hang(context, books, reason)) as watchdog,
     ):
         try:
             session = Session.begin(
@@ -103,6 +103,11 @@ def _train(session: Session, spec: TrialSpec, context: TrialContext) -> TrialRes
     result = session.write(evaluation or session.evaluate())
     context.forget()
     return result
+
+
+def _note_hang(context: TrialContext, books: Books, reason: str) -> None:
+    books.end(Cause.HUNG, reason)
+    context.publish()
 
 
 def _cause(error: Exception) -> Cause:
