@@ -20,6 +20,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from datasets.errors import ConfigError, FerOrchError
+from orchestrator.check_cli import check_command
 from orchestrator.data_cli import data_app
 from orchestrator.multistage_cli import multistage_command
 from orchestrator.predict_cli import predict_command
@@ -84,6 +85,7 @@ app.command("report")(report_command)
 app.command("status")(status_command)
 app.command("multistage")(multistage_command)
 app.command("predict")(predict_command)
+app.command("check")(check_command)
 app.command("watch-preemption")(watch_preemption_command)
 
 

@@ -27,7 +27,7 @@ from datasets.errors import ConfigError
 from datasets.parallel import num_cores
 from orchestrator.hardware import local_gpus
 from orchestrator.interrupts import sure_interrupts
-from orchestrator.plan import Node, Resources
+from orchestrator.plan import Resources
 from orchestrator.ray_environment import check_listening
 from orchestrator.ray_places import NO_API_SERVER, abandoned_places_freed
 from orchestrator.ray_trial import TrainRun
@@ -111,12 +111,6 @@ def _runtime_env(local: bool) -> dict[str, Any]:
             **(NO_API_SERVER if local else {}),
         },
     }
-
-
-def cluster_nodes() -> list[Node]:
-    """CPUs and GPUs of each living node of the connected cluster."""
-    resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return [Node(int(have.get("CPU", 0)), int(have.get("GPU", 0))) for have in resources]
 
 
 def run_trials(

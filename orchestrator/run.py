@@ -13,6 +13,7 @@ from datasets.folder import Folder
 from datasets.manifest import Manifest
 from datasets.parallel import num_cores
 from datasets.probe_images import probe_label
+from orchestrator.check import check_cluster
 from orchestrator.config import RunConfig
 from orchestrator.config_differences import differences
 from orchestrator.hardware import local_gpus
@@ -118,7 +119,8 @@ def _plan(request: RunRequest, store: RunStore) -> Plan:
         resources = trial_resources(request.config, [local_node()])
     else:
         prepare_environment()
-        from orchestrator.ray_run import cluster_nodes, ray_session
+        from orchestrator.ray_nodes import cluster_nodes
+        from orchestrator.ray_run import ray_session
 
         with ray_session(request.address):
             resources = trial_resources(request.config, cluster_nodes())
@@ -220,7 +222,8 @@ def _train(
 ) -> None:
     prepare_environment()
     # Ray takes seconds to import: a run with nothing to do never needs it.
-    from orchestrator.ray_run import cluster_nodes, ray_session, run_trials
+    from orchestrator.ray_nodes import cluster_nodes
+    from orchestrator.ray_run import ray_session, run_trials
 
     config = request.config
     if request.address is None:
@@ -228,6 +231,9 @@ def _train(
     console.print("starting Ray", highlight=False)
     with ray_session(request.address):
         resources = trial_resources(config, cluster_nodes())
+        if request.address is not None:
+            console.print("checking the nodes", highlight=False)
+            check_cluster(config, store.address)
         store.write(document)
         write_provenance(store.provenance_file, resources, request.address)
         store.publish(PROVENANCE_FILE)

@@ -1,0 +1,127 @@
+"""`check`: whether a cluster, or this machine, can do a run; also what `run-all` asks first."""
+
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from datasets.cache import needed_bytes
+from datasets.cache_format import Mode
+from datasets.errors import ConfigError
+from datasets.folder import as_folder
+from datasets.manifest import read_manifest
+from datasets.parallel import num_cores
+from orchestrator.config import RunConfig
+from orchestrator.hardware import local_gpus
+from orchestrator.node_facts import Questions, facts_here
+from orchestrator.node_findings import Needs, NodeReport, findings
+from orchestrator.texts import one_line
+
+_REQUEST_IS_WRONG = 2
+
+
+@dataclass(frozen=True)
+class CheckRequest:
+    """What to check. `address` is a Ray cluster's, None for this machine; `storage` a run's."""
+
+    config: RunConfig
+    address: str | None = None
+    storage: str | None = None
+
+
+def run_check(request: CheckRequest, console: Console) -> int:
+    """Ask every node, print a table and what is wrong; 0, or 2 where something is."""
+    questions = Questions(request.config.data.cache_path, request.storage)
+    console.print("asking the nodes", highlight=False)
+    nodes = _reports(request.address, questions)
+    console.print(node_table(nodes))
+    wrong = findings(nodes, needs_of(request.config, on_cluster=request.address is not None))
+    for line in wrong:
+        console.print(Text(one_line(line), style="bold red"), soft_wrap=True)
+    console.print(f"{len(wrong)} to mend" if wrong else "all is well", highlight=False)
+    return _REQUEST_IS_WRONG if wrong else 0
+
+
+def check_cluster(config: RunConfig, storage: str) -> None:
+    """Refuse a connected cluster on which the run can't do well; `ConfigError` with all findings.
+
+    A missing watcher is no reason: a cluster of one's own machines needs none.
+    """
+    from orchestrator.ray_check import ask_nodes
+
+    nodes = ask_nodes(Questions(config.data.cache_path, storage))
+    if wrong := findings(nodes, needs_of(config, on_cluster=False)):
+        raise ConfigError("this cluster can't do the run: " + "; ".join(wrong))
+
+
+def needs_of(config: RunConfig, *, on_cluster: bool) -> Needs:
+    """What the configuration asks of each node."""
+    return Needs(
+        cache_bytes=_cache_bytes(config), gpus=config.resources.gpus_per_trial, watcher=on_cluster
+    )
+
+
+def _cache_bytes(config: RunConfig) -> int:
+    """Bytes of the smallest cache that the run would do with; 0 for drawn faces, which take little.
+
+    In mode `auto` a node whose disk is too small for decoded images keeps encoded ones.
+    """
+    if config.data.shards is None:
+        return 0
+    manifest = read_manifest(as_folder(config.data.shards))
+    mode: Mode = "decoded" if config.data.cache_mode == "decoded" else "encoded"
+    return needed_bytes(manifest, config.recipe.image_size, mode)
+
+
+def _reports(address: str | None, questions: Questions) -> list[NodeReport]:
+    if address is None:
+        return [NodeReport("this machine", num_cores(), local_gpus(), facts_here(questions))]
+    from orchestrator.ray_environment import prepare_environment
+
+    prepare_environment()
+    from orchestrator.ray_check import ask_nodes
+    from orchestrator.ray_run import ray_session
+
+    with ray_session(address):
+        return ask_nodes(questions)
+
+
+def node_table(nodes: list[NodeReport]) -> Table:
+    """One row a node."""
+    table = Table(title=f"{len(nodes)} nodes", title_justify="left")
+    table.add_column("node", no_wrap=True)
+    for header in ("host", "Ray", "TensorFlow", "driver"):
+        table.add_column(header)
+    for header in ("CPUs", "GPUs", "seen", "cache free", "write", "read", "clock"):
+        table.add_column(header, justify="right")
+    table.add_column("watcher")
+    for node in nodes:
+        table.add_row(*(Text(one_line(cell)) for cell in _cells(node)))
+    return table
+
+
+def _cells(node: NodeReport) -> list[str]:
+    facts = node.facts
+    if facts is None:
+        return [node.name, "–", "–", "–", "–", str(node.cpus), str(node.gpus), *["–"] * 6]
+    free = facts.cache_free_bytes
+    return [
+        node.name,
+        facts.host,
+        facts.versions["ray"],
+        facts.versions["tensorflow"],
+        facts.driver or "–",
+        str(node.cpus),
+        str(node.gpus),
+        "–" if facts.tensorflow_gpus is None else str(facts.tensorflow_gpus),
+        "–" if free is None else f"{free / 2**30:.0f} GiB",
+        _rate(facts.storage.write_rate),
+        _rate(facts.storage.read_rate),
+        f"{node.clock_ahead_s:+.1f} s",
+        "runs" if facts.watches else "–",
+    ]
+
+
+def _rate(rate: float | None) -> str:
+    return "–" if rate is None else f"{rate / 1e6:.0f} MB/s"

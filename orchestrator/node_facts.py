@@ -1,0 +1,164 @@
+"""What one machine of a cluster has, found on it: versions, GPUs, disk, storage, clock, watcher."""
+
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from datasets.folder import as_folder
+from trainers.backend import quiet_environment
+
+PACKAGES = ("ray", "tensorflow", "keras", "numpy", "pyarrow", "pydantic")
+"""Packages whose versions a result or the exchange between nodes depends on."""
+
+_PROBE_BYTES = 16 << 20
+_TENSORFLOW_S = 120.0
+_COUNT_GPUS = "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))"
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What to find out besides. `storage` is a run directory or address, None: not looked at."""
+
+    cache_dir: Path
+    storage: str | None = None
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Storage as a node finds it; rates in bytes a second. `problem` is why it can't be used."""
+
+    write_rate: float | None = None
+    read_rate: float | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """What a node said. `tensorflow_gpus` is None where TensorFlow could not be started."""
+
+    host: str
+    versions: dict[str, str]
+    tensorflow_gpus: int | None
+    driver: str | None
+    cache_free_bytes: int | None
+    """None where the cache's folder can't be made."""
+    clock_s: float
+    """Seconds since 1970 by its clock, when it was asked."""
+    watches: bool
+    """A watcher of pre-emption notices runs."""
+    storage: Storage = field(default_factory=Storage)
+
+
+def facts_here(questions: Questions) -> NodeFacts:
+    """Find out about this machine. Takes seconds: TensorFlow is started beside this process."""
+    clock_s = time.time()
+    return NodeFacts(
+        host=socket.gethostname(),
+        versions=_versions(),
+        tensorflow_gpus=_tensorflow_gpus(),
+        driver=_driver(),
+        cache_free_bytes=_free_bytes(questions.cache_dir),
+        clock_s=clock_s,
+        watches=_watches(Path("/proc")),
+        storage=Storage() if questions.storage is None else try_storage(questions.storage),
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "none"
+    return found
+
+
+def _tensorflow_gpus() -> int | None:
+    """In a process of its own: one that has seen GPUs keeps memory of theirs."""
+    # Ray hides the GPUs from what asks for none.
+    environment = {name: os.environ[name] for name in os.environ if name != "CUDA_VISIBLE_DEVICES"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _COUNT_GPUS],
+            env=environment | quiet_environment(),
+            capture_output=True,
+            text=True,
+            timeout=_TENSORFLOW_S,
+            check=True,
+        )
+        return int(done.stdout.split()[-1])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None
+
+
+def _driver() -> str | None:
+    """The version of NVIDIA's driver."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    try:
+        done = subprocess.run(
+            [tool, "--query-gpu=driver_version", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    lines = done.stdout.split()
+    return lines[0] if lines else None
+
+
+def _free_bytes(directory: Path) -> int | None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe = directory / f".write-{uuid.uuid4().hex}"
+        probe.touch()
+        probe.unlink()
+        return shutil.disk_usage(directory).free
+    except OSError:
+        return None
+
+
+def _watches(proc: Path) -> bool:
+    for path in proc.glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:  # it has just ended
+            continue
+        if b"watch-preemption" in words:
+            return True
+    return False
+
+
+def try_storage(place: str) -> Storage:
+    """Write a file of 16 MiB, read it, and remove it. The bytes can't be compressed."""
+    content = os.urandom(_PROBE_BYTES)
+    name = f".check-{uuid.uuid4().hex}"
+
+    def put(path: Path) -> None:
+        path.write_bytes(content)
+
+    try:
+        folder = as_folder(place)
+        begin = time.perf_counter()
+        folder.write(name, put)
+        written = time.perf_counter()
+        same = folder.read(name) == content
+        read = time.perf_counter()
+        folder.remove(name)
+    except Exception as error:  # whatever its client raises, the user must hear of it
+        return Storage(problem=str(error).strip().splitlines()[0] or type(error).__name__)
+    if not same:
+        return Storage(problem="it gives back other bytes than were written")
+    return Storage(_PROBE_BYTES / (written - begin), _PROBE_BYTES / (read - written))

@@ -1,0 +1,124 @@
+"""What is wrong with a cluster, from what its nodes said: each finding with the way out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.node_facts import NodeFacts
+
+# CUDA 12's first driver; later ones of CUDA 12 run on it too (CUDA's release notes, table 2,
+# "CUDA Toolkit and Minimum Required Driver Version for CUDA Minor Version Compatibility").
+MINIMUM_DRIVER = (525, 60, 13)
+
+# Deadlines of pre-emption and the ages of files are compared across nodes.
+_CLOCK_S = 2.0
+
+
+@dataclass(frozen=True)
+class NodeReport:
+    """A node as Ray counts it, and what it said; `facts` is None where it did not answer."""
+
+    name: str
+    cpus: int
+    gpus: int
+    facts: NodeFacts | None = None
+    clock_ahead_s: float = 0.0
+    """By how much its clock is ahead of the driver's."""
+    silence: str = ""
+    """Why there are no facts."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a run needs of each node that trains."""
+
+    cache_bytes: int = 0
+    gpus: float | None = None
+    """GPUs of a trial; None: GPUs where there are some."""
+    watcher: bool = False
+
+
+def findings(nodes: Sequence[NodeReport], needs: Needs) -> list[str]:
+    """Everything that keeps the cluster from running as it should, a sentence each."""
+    found = [f"{node.name} does not answer: {node.silence}" for node in nodes if not node.facts]
+    found += _of_the_cluster(nodes, needs)
+    for node in nodes:
+        if node.facts is not None:
+            found += _of_a_node(node, node.facts, needs)
+    return found
+
+
+def _of_the_cluster(nodes: Sequence[NodeReport], needs: Needs) -> list[str]:
+    found = []
+    known = [(node.name, node.facts) for node in nodes if node.facts is not None]
+    for package in known[0][1].versions if known else ():
+        by_version: dict[str, list[str]] = {}
+        for name, facts in known:
+            by_version.setdefault(facts.versions.get(package, "none"), []).append(name)
+        if len(by_version) > 1:
+            told = "; ".join(f"{one} on {', '.join(on)}" for one, on in sorted(by_version.items()))
+            found.append(
+                f"{package} differs between nodes: {told}; install the versions of "
+                "requirements.lock on all"
+            )
+    if needs.gpus and not any(node.gpus for node in nodes):
+        found.append(
+            f"a trial asks for {needs.gpus:g} GPU and no node has one in Ray: add GPU nodes, or "
+            "set resources.gpus_per_trial=0 to train on CPUs"
+        )
+    return found
+
+
+def _of_a_node(node: NodeReport, facts: NodeFacts, needs: Needs) -> list[str]:
+    found = [*_gpus(node, facts), *_disk(node, facts, needs)]
+    if facts.storage.problem:
+        found.append(
+            f"{node.name} can't use the run's storage: {facts.storage.problem}; give its machine "
+            "the permission to read, write, list and delete there"
+        )
+    if abs(node.clock_ahead_s) > _CLOCK_S:
+        found.append(
+            f"the clock of {node.name} is {node.clock_ahead_s:+.1f} s off the driver's: let it "
+            "follow a time server"
+        )
+    if needs.watcher and not facts.watches:
+        found.append(
+            f"{node.name} runs no `fer-orch watch-preemption`: start it there, or its trials will "
+            "not hear of a pre-emption in time"
+        )
+    return found
+
+
+def _gpus(node: NodeReport, facts: NodeFacts) -> list[str]:
+    if facts.tensorflow_gpus is None:
+        return [f"TensorFlow does not start on {node.name}: install requirements.lock there"]
+    if facts.tensorflow_gpus >= node.gpus:
+        return []
+    seen = f"Ray counts {node.gpus} GPU on {node.name}, TensorFlow sees {facts.tensorflow_gpus}"
+    if facts.driver is None:
+        return [f"{seen}: it has no NVIDIA driver; install one, or start its Ray with --num-gpus=0"]
+    if _numbers(facts.driver) < MINIMUM_DRIVER:
+        least = ".".join(map(str, MINIMUM_DRIVER))
+        return [f"{seen}: its driver {facts.driver} is older than {least}, which CUDA 12 needs"]
+    return [f"{seen}: install fer-orch[gpu] there, which brings TensorFlow's CUDA libraries"]
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".") if part.isdigit())
+
+
+def _disk(node: NodeReport, facts: NodeFacts, needs: Needs) -> list[str]:
+    if not node.cpus or (needs.gpus and not node.gpus):
+        return []  # no trial can run there
+    if facts.cache_free_bytes is None:
+        return [f"{node.name} can't write to its cache: set data.cache_dir to a folder of its disk"]
+    if facts.cache_free_bytes >= needs.cache_bytes:
+        return []
+    return [
+        f"{node.name} has {_gib(facts.cache_free_bytes)} free for the cache, which needs "
+        f"{_gib(needs.cache_bytes)}: free some, set data.cache_dir to a larger disk, or "
+        "data.cache_mode=encoded"
+    ]
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB"

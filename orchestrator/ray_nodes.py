@@ -1,0 +1,67 @@
+"""The nodes of the connected cluster: those that it has, and those that it may grow to."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+import yaml
+from ray._private.state import state
+
+from orchestrator.plan import Node
+
+# `ray up` puts it on the head, and gives it to `ray start` there. Nothing in Ray 2.60 tells a
+# driver the limits that it holds: of what it could ask, only KubeRay fills in the cluster's.
+BOOTSTRAP_FILE = Path("~/ray_bootstrap_config.yaml")
+
+
+def cluster_nodes(bootstrap_file: Path = BOOTSTRAP_FILE) -> list[Node]:
+    """CPUs and GPUs of each node that the cluster has, or may have once it has grown."""
+    alive = [_node(one["Resources"]) for one in ray.nodes() if one["Alive"]]
+    may_have = _from_ray() or _from_bootstrap(bootstrap_file)
+    return may_have if len(may_have) > len(alive) else alive
+
+
+def _node(resources: Mapping[str, Any]) -> Node:
+    return Node(int(resources.get("CPU", 0)), int(resources.get("GPU", 0)))
+
+
+def _from_ray() -> list[Node]:
+    config = state.get_cluster_config()
+    if config is None:
+        return []
+    found: list[Node] = []
+    for group in config.node_group_configs:
+        if group.max_count > 0:  # -1: without a limit
+            found += [_node(group.resources)] * group.max_count
+    return found
+
+
+def _from_bootstrap(path: Path) -> list[Node]:
+    try:
+        config = yaml.safe_load(path.expanduser().read_text(encoding="utf-8"))
+        return grown(config) if _is_of_this_machine() else []
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError):
+        return []
+
+
+def _is_of_this_machine() -> bool:
+    """True when this process runs on the connected cluster's head, whose file it is."""
+    here = ray.get_runtime_context().get_node_id()
+    return any(
+        one["NodeID"] == here and "node:__internal_head__" in one["Resources"]
+        for one in ray.nodes()
+    )
+
+
+def grown(config: Mapping[str, Any]) -> list[Node]:
+    """The nodes of a cluster file at its limits: the head, and the largest workers it may have."""
+    types = config["available_node_types"]
+    head = config["head_node_type"]
+    workers: list[Node] = []
+    for name, one in types.items():
+        if name != head:
+            workers += [_node(one["resources"])] * int(one.get("max_workers", 0))
+    workers.sort(key=lambda node: (node.gpus, node.cpus), reverse=True)
+    limit = int(config.get("max_workers", len(workers)))
+    return [_node(types[head]["resources"]), *workers[:limit]]

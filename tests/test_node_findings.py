@@ -1,0 +1,108 @@
+"""What is told of a cluster from what its nodes said: one sentence a fault, none without."""
+
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.node_facts import NodeFacts, Storage
+from orchestrator.node_findings import Needs, NodeReport, findings
+
+FACTS = NodeFacts(
+    host="one",
+    versions={"python": "3.11.7", "ray": "2.60.0", "tensorflow": "2.21.0"},
+    tensorflow_gpus=1,
+    driver="550.54.15",
+    cache_free_bytes=100 << 30,
+    clock_s=0.0,
+    watches=True,
+    storage=Storage(1e8, 1e8),
+)
+HEAD = NodeReport("10.0.0.1", 0, 0, replace(FACTS, tensorflow_gpus=0, driver=None))
+WORKER = NodeReport("10.0.0.2", 8, 1, FACTS)
+NEEDS = Needs(cache_bytes=50 << 30, gpus=1, watcher=True)
+
+
+def with_facts(**change: object) -> NodeReport:
+    return replace(WORKER, facts=replace(FACTS, **change))  # type: ignore[arg-type]
+
+
+def test_a_whole_cluster_has_none():
+    assert findings([HEAD, WORKER], NEEDS) == []
+
+
+@pytest.mark.parametrize(
+    ("node", "told"),
+    [
+        (
+            with_facts(versions=FACTS.versions | {"ray": "2.59.0"}),
+            "ray differs between nodes: 2.59.0 on 10.0.0.2; 2.60.0 on 10.0.0.1; install the "
+            "versions of requirements.lock on all",
+        ),
+        (
+            with_facts(tensorflow_gpus=0, driver="470.82.01"),
+            "Ray counts 1 GPU on 10.0.0.2, TensorFlow sees 0: its driver 470.82.01 is older than "
+            "525.60.13, which CUDA 12 needs",
+        ),
+        (
+            with_facts(tensorflow_gpus=0, driver=None),
+            "Ray counts 1 GPU on 10.0.0.2, TensorFlow sees 0: it has no NVIDIA driver; install "
+            "one, or start its Ray with --num-gpus=0",
+        ),
+        (
+            with_facts(tensorflow_gpus=0),
+            "Ray counts 1 GPU on 10.0.0.2, TensorFlow sees 0: install fer-orch[gpu] there, which "
+            "brings TensorFlow's CUDA libraries",
+        ),
+        (
+            with_facts(tensorflow_gpus=None),
+            "TensorFlow does not start on 10.0.0.2: install requirements.lock there",
+        ),
+        (
+            with_facts(cache_free_bytes=3 << 30),
+            "10.0.0.2 has 3.0 GiB free for the cache, which needs 50.0 GiB: free some, set "
+            "data.cache_dir to a larger disk, or data.cache_mode=encoded",
+        ),
+        (
+            with_facts(cache_free_bytes=None),
+            "10.0.0.2 can't write to its cache: set data.cache_dir to a folder of its disk",
+        ),
+        (
+            with_facts(storage=Storage(problem="ACCESS_DENIED")),
+            "10.0.0.2 can't use the run's storage: ACCESS_DENIED; give its machine the permission "
+            "to read, write, list and delete there",
+        ),
+        (
+            replace(WORKER, clock_ahead_s=-7.25),
+            "the clock of 10.0.0.2 is -7.2 s off the driver's: let it follow a time server",
+        ),
+        (
+            with_facts(watches=False),
+            "10.0.0.2 runs no `fer-orch watch-preemption`: start it there, or its trials will not "
+            "hear of a pre-emption in time",
+        ),
+        (
+            replace(WORKER, facts=None, silence="nothing came back in time"),
+            "10.0.0.2 does not answer: nothing came back in time",
+        ),
+    ],
+)
+def test_each_fault_is_told_once_with_its_way_out(node: NodeReport, told: str):
+    assert findings([HEAD, node], NEEDS) == [told]
+
+
+def test_no_gpu_anywhere_is_told_once_and_only_to_who_asks_for_one():
+    cpu_node = NodeReport("10.0.0.3", 8, 0, HEAD.facts)
+    assert findings([HEAD, cpu_node], NEEDS) == [
+        "a trial asks for 1 GPU and no node has one in Ray: add GPU nodes, or set "
+        "resources.gpus_per_trial=0 to train on CPUs"
+    ]
+    assert findings([HEAD, cpu_node], replace(NEEDS, gpus=None)) == []
+
+
+def test_the_disk_of_a_node_that_trains_nothing_does_not_matter():
+    head = replace(HEAD, facts=replace(FACTS, cache_free_bytes=0))
+    assert findings([head, WORKER], NEEDS) == []
+
+
+def test_watchers_are_wanted_only_where_asked_for():
+    assert findings([with_facts(watches=False)], replace(NEEDS, watcher=False)) == []
