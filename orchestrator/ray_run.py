@@ -175,7 +175,8 @@ def run_trials(
             grid = tuner.fit()
     finally:
         ended.set()
-        store.remove(STOP_FILE)
+        with suppress(OSError):  # the next start removes it too
+            store.remove(STOP_FILE)
     shutil.rmtree(scratch, ignore_errors=True)
     return {
         str(result.config["trial"]): str(result.error)

@@ -1,0 +1,90 @@
+"""`fer-orch check`, and the same questions before a run on a cluster."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from datasets.prepare import synth
+from orchestrator import node_facts
+from orchestrator.cli import app
+from orchestrator.node_facts import Questions, facts_here, try_storage
+
+
+def check(*words: object, code: int) -> str:
+    result = CliRunner().invoke(app, ["check", *map(str, words)], env={"COLUMNS": "300"})
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.fixture
+def no_tensorflow_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes seconds to start; that it is counted is another test's."""
+    monkeypatch.setattr(node_facts, "_tensorflow_gpus", lambda: 0)
+
+
+@pytest.mark.usefixtures("no_tensorflow_needed")
+class TestThisMachine:
+    def test_one_that_can_do_a_run(self, tmp_path: Path):
+        output = check("--run-dir", tmp_path / "run", "--set", f"data.cache_dir={tmp_path}", code=0)
+        assert "all is well" in output
+        assert "MB/s" in output
+        assert list((tmp_path / "run").iterdir()) == []
+
+    def test_storage_without_permission(self, tmp_path: Path):
+        (tmp_path / "file").write_text("in the way")
+        output = check("--run-dir", tmp_path / "file" / "run", code=2)
+        assert "this machine can't use the run's storage: " in output
+        assert str(tmp_path / "file") in output
+        assert "give its machine the permission" in output
+
+    def test_a_bucket_that_is_not_there(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        output = check("--run-dir", "s3://no-such-bucket/run", code=2)
+        assert "can't use the run's storage" in output
+
+    def test_a_disk_too_small_for_the_cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        synth(tmp_path / "shards", train=16, validation=8, size=32, seed=0)
+        monkeypatch.setattr(node_facts, "_free_bytes", lambda _: 1000)
+        words = ("--data", tmp_path / "shards", "--set", "recipe.image_size=32")
+        output = check(*words, "--set", "data.cache_mode=decoded", code=2)
+        assert "this machine has 0.0 GiB free for the cache" in output
+        assert "data.cache_mode=encoded" in output
+
+    def test_an_unknown_key_is_refused_before_anything_is_asked(self):
+        assert "nonsense" in check("--set", "data.nonsense=1", code=2)
+
+
+class TestFacts:
+    def test_a_driver_and_a_watcher_are_found(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        tool = tmp_path / "nvidia-smi"
+        tool.write_text("#!/bin/sh\necho 470.82.01\necho 470.82.01\n")
+        tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        assert node_facts._driver() == "470.82.01"
+        (tmp_path / "17").mkdir()
+        (tmp_path / "17" / "cmdline").write_bytes(b"python\0fer-orch\0status\0")
+        assert not node_facts._watches(tmp_path)
+        (tmp_path / "18").mkdir()
+        (tmp_path / "18" / "cmdline").write_bytes(b"python\0fer-orch\0watch-preemption\0")
+        assert node_facts._watches(tmp_path)
+
+    @pytest.mark.slow
+    def test_tensorflow_is_started_and_asked(self, tmp_path: Path):
+        facts = facts_here(Questions(tmp_path / "cache"))
+        assert facts.tensorflow_gpus is not None
+        assert facts.cache_free_bytes
+        assert facts.versions["ray"].startswith("2.60")
+
+    def test_storage_is_measured_and_left_as_it_was(self, tmp_path: Path):
+        measured = try_storage(str(tmp_path))
+        assert measured.problem is None
+        assert measured.write_rate
+        assert measured.read_rate
+        assert list(tmp_path.iterdir()) == []
