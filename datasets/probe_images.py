@@ -81,7 +81,7 @@ def _file_of(pose: Pose, names: list[str], folder: Path) -> str:
     found = [name for name in names if pose_of(name) is pose]
     if not found:
         raise ConfigError(
-            f"probes {folder}: there is no picture {pose.value} (like {pose.value}.jpg); put it "
+            f"probes {folder}: no picture is named '{pose.value}' (like {pose.value}.jpg); put it "
             "there, or leave probes out for a drawn face"
         )
     if len(found) > 1:

@@ -6,10 +6,12 @@ started; 130 interrupted, the same command continues; 70 an unexpected error, wi
 
 import json
 import shlex
+import shutil
 import signal
 import sys
 import traceback
 from contextlib import suppress
+from importlib.metadata import version as package_version
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -54,9 +56,12 @@ class _Commands(TyperGroup):
 
 
 def _command() -> str:
-    """The command as it was given."""
+    """The command as it was given, by a name that the shell finds."""
     program = Path(sys.argv[0]).name
-    words = ["python", "-m", "orchestrator"] if program == "__main__.py" else [program]
+    if program == "__main__.py":
+        words = ["python", "-m", "orchestrator"]
+    else:
+        words = [program if shutil.which(program) else sys.argv[0]]
     return shlex.join([*words, *sys.argv[1:]])
 
 
@@ -87,6 +92,22 @@ app.command("multistage")(multistage_command)
 app.command("predict")(predict_command)
 app.command("check")(check_command)
 app.command("watch-preemption")(watch_preemption_command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fer-orch {package_version('fer-orch')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
+    ] = False,
+) -> None:
+    """Train the fourteen CNNs of the facial-expression benchmark and write one report."""
 
 
 def _list(text: str | None) -> list[str] | None:
@@ -156,13 +177,21 @@ def models_command(
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
+    # What fits on 80 characters; --json has the rest.
+    shown = {
+        "id": "id",
+        "title": "architecture",
+        "parameters": "parameters",
+        "gmacs": "1e9 multiply-adds",
+        "min_image_size": "smallest image",
+    }
     table = Table(title=f"{len(rows)} architectures", title_justify="left")
-    for header in rows[0]:
-        table.add_column(header.replace("_", " "), justify="left" if header == "id" else "right")
+    for key, header in shown.items():
+        text = key in ("id", "title")
+        table.add_column(header, justify="left" if text else "right", no_wrap=key == "id")
     for row in rows:
-        table.add_row(
-            *(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row.values())
-        )
+        cells = [row[key] for key in shown]
+        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in cells))
     Console().print(table)
 
 

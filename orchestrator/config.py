@@ -27,7 +27,7 @@ from trainers.resilience import Resilience
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class DrawnData(_Section):

@@ -75,6 +75,9 @@ def find_images(places: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for place in places:
         found += _images_below(place) if place.is_dir() else [place]
+    missing = [place for place in places if not place.exists()]
+    if len(missing) == len(places):
+        raise ConfigError(f"there is no file {' and no '.join(map(str, missing))}")
     if not any(path.exists() for path in found):
         given = ", ".join(map(str, places))
         raise ConfigError(

@@ -74,8 +74,8 @@ def _cells(record: TrialRecord) -> list[str]:
     if record.failure:
         return [record.name, record.state, "", "", "", shown, "", record.failure.reason]
     now = record.progress
-    if now is None:
-        return [record.name, record.state, "", "", "", "", "", ""]
+    if now is None or record.stopped:
+        return [record.name, record.state, "", "", "", "", "", record.stopped]
     return [
         record.name,
         record.state,
@@ -150,6 +150,6 @@ def plain_line(record: TrialRecord) -> str:
         return f"{name} {record.state}: {one_line(record.failure.reason)}"
     if record.result:
         return f"{name} finished{shown}"
-    if record.progress is None:
-        return ""
+    if record.progress is None or record.stopped:
+        return f"{name} {record.state}: {record.stopped}" if record.stopped else ""
     return f"{name} running, epoch {record.progress.epoch}/{record.progress.epochs}{shown}"

@@ -70,24 +70,39 @@ def ray_session(address: str | None) -> Iterator[None]:
             "num_gpus": local_gpus(),
             "include_dashboard": False,
         }
-    try:
-        ray.init(
-            **options,
-            runtime_env=_runtime_env(local=address is None),
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            configure_logging=True,
-        )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise ConfigError(
-            f"Ray at {address or 'this machine'} can't be reached: {error}"
-        ) from error
+    _connect(options, _runtime_env(local=address is None))
     # ray.init puts its own handler there, which ends the process as if the run were over.
     signal.signal(signal.SIGTERM, _raise_interrupt)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _connect(options: dict[str, Any], runtime_env: dict[str, Any]) -> None:
+    """Start Ray or connect to it. A start on a busy machine can time out: it is tried again."""
+    local = options["address"] == "local"
+    where = "this machine" if local else options["address"] or "the cluster"
+    for last in (False, True):
+        try:
+            ray.init(
+                **options,
+                runtime_env=runtime_env,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                configure_logging=True,
+            )
+            return
+        except Exception as error:  # a start that times out is a bare Exception in Ray 2.60
+            ray.shutdown()
+            if local and not last:
+                continue
+            raise ConfigError(f"Ray at {where} can't be reached: {_last_line(error)}") from error
+
+
+def _last_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
 
 
 def _raise_interrupt(number: int, frame: FrameType | None) -> None:

@@ -47,7 +47,10 @@ from trainers.result import FAILURE_FILE, PROGRESS_FILE, TrialFailure, TrialStat
 from trainers.spec import TrialSpec
 from trainers.writing import write_failure
 
-_STOPPING = "stopping: each trial checkpoints at its next step; Ctrl-C again stops at once"
+_STOPPING = (
+    "stopping: each trial checkpoints at its next step (one that compiles, once that is done); "
+    "Ctrl-C again stops at once"
+)
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ def run_all(request: RunRequest, console: Console) -> int:
         return 0
     if request.address is None:
         trial_resources(config, [local_node()])
+    check_probes(config, store)
     check_writable(store)
     with run_lock(store, console):
         shards, manifest = open_data(config, store, console)

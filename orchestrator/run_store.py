@@ -8,7 +8,7 @@ report/             see `orchestrator.report`
 
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from datasets.files import write_text
 from datasets.folder import Folder, LocalFolder, as_folder
 from datasets.remote_folder import RemoteFolder
 from orchestrator.run_view import fetch, publish, refresh, view_root
-from trainers.checkpoint import CheckpointStore
+from trainers.books import last_position
+from trainers.checkpoint import CheckpointStore, Position
 from trainers.home import CHECKPOINT_DIR, PROBES_DIR, TRIALS_DIR
 from trainers.result import (
     FAILURE_FILE,
@@ -74,6 +75,16 @@ class TrialRecord:
     result: TrialResult | None = None
     failure: TrialFailure | None = None
     progress: TrialProgress | None = None
+    reached: Position = field(default_factory=Position)
+    """The last step that was ever finished."""
+
+    @property
+    def stopped(self) -> str:
+        """Where a pending trial stood when it was stopped; empty where it has not begun."""
+        if self.state is not TrialState.PENDING or self.reached == Position():
+            return ""
+        where = f"epoch {self.reached.epoch + 1}, step {self.reached.step}"
+        return f"stopped at {where}; goes on from its last checkpoint"
 
 
 def trial_name(architecture: str, seed: int) -> str:
@@ -229,7 +240,17 @@ class RunStore:
         else:
             running = progress is not None and not _is_known_dead(progress)
             state = TrialState.RUNNING if running else TrialState.PENDING
-        return TrialRecord(name, architecture, seed, directory, state, result, failure, progress)
+        return TrialRecord(
+            name,
+            architecture,
+            seed,
+            directory,
+            state,
+            result=result,
+            failure=failure,
+            progress=progress,
+            reached=last_position(directory),
+        )
 
     def trials(self) -> list[TrialRecord]:
         """All trials of the run in plan order; a directory without `run.yaml` raises."""

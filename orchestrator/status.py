@@ -3,6 +3,7 @@
 Where there is no terminal, one plain line a trial; while watching, a line again when it changes.
 """
 
+import json
 import re
 import time
 from collections.abc import Callable
@@ -29,8 +30,18 @@ _SHOWN = ("Architecture", "State", "Accuracy", "95 % interval")
 
 
 def status_json(store: RunStore) -> str:
-    """What `results.json` would hold now, in ASCII: a terminal obeys what names may hold."""
-    text = run_results(compared(_collected(store))).model_dump_json(indent=2)
+    """What `results.json` would hold now, and `progress`, the records of the trials that run.
+
+    In ASCII: a terminal obeys what names may hold.
+    """
+    run = _collected(store)
+    content = json.loads(run_results(compared(run)).model_dump_json())
+    content["progress"] = [
+        trial.record.progress.model_dump(mode="json")
+        for trial in run.trials
+        if trial.record.state is TrialState.RUNNING and trial.record.progress
+    ]
+    text = json.dumps(content, indent=2, ensure_ascii=False)
     # JSON has such characters in its strings alone.
     return re.sub(r"[^\n -~]", lambda found: _escaped(found[0]), text)
 
@@ -158,7 +169,7 @@ def _line(trial: TrialReport) -> str:
         so_far = record.progress.accuracy
         shown = "" if so_far is None else f", validation accuracy {percent(so_far)} % so far"
         return f"{begin}, {record.progress.epoch} of {record.progress.epochs} epochs done{shown}"
-    return begin
+    return f"{begin}: {record.stopped}" if record.stopped else begin
 
 
 def _print_plain(console: Console, line: str) -> None:

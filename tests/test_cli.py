@@ -259,6 +259,7 @@ def test_the_list_of_commands_and_options_changes_on_purpose_only():
         "report": sorted(["runs", "--out", "--allow-different-data"]),
         "status": ["--json", "--watch", "run"],
         "models": ["--json"],
+        "check": ["--address", "--config", "--data", "--run-dir", "--set"],
         "multistage": sorted(
             [
                 *("--architecture", "--stages", "--config", "--preset", "--data", "--run-dir"),
@@ -344,8 +345,8 @@ def test_probes_that_can_not_be_used_are_told_before_anything_starts(
     words = ("run-all", "--preset", "demo", "--data", shards, "--run-dir", tmp_path / "run")
     assert f"probes {tmp_path / 'none'}" in refused(*words, "--probes", tmp_path / "none")
     folder = write_probes(tmp_path / "mine", *POSES[:3])
-    assert "no picture left (like left.jpg)" in refused(*words, "--probes", folder)
-    assert "no picture left" in refused(*words, "--probes", folder, "--dry-run")
+    assert "no picture is named 'left' (like left.jpg)" in refused(*words, "--probes", folder)
+    assert "no picture is named 'left'" in refused(*words, "--probes", folder, "--dry-run")
     (folder / "left.jpg").write_bytes(b"\xff\xd8 no more")
     assert f"probe {folder / 'left.jpg'}" in refused(*words, "--probes", folder)
     assert "probes_label is 'bored'; valid: Neutral" in refused(
@@ -414,4 +415,4 @@ def test_a_run_goes_on_with_its_own_pictures_where_the_folder_has_moved_or_gone(
     (tmp_path / "run" / "probes" / "left.png").unlink()
     assert f"probes {folder}: No such file" in refused(*words, folder)  # no copy to go on with
     (moved / "front.jpg").unlink()
-    assert "no picture front" in refused(*words, moved)
+    assert "no picture is named 'front'" in refused(*words, moved)

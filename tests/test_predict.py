@@ -207,7 +207,7 @@ def test_a_wrong_request_is_told_with_the_way_out(model_file, faces: Path, tmp_p
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").write_text("none")
     assert f"no image in {tmp_path / 'empty'}" in refused(model_file, tmp_path / "empty")
-    assert "no image in" in refused(model_file, tmp_path / "none.jpg")
+    assert f"there is no file {tmp_path / 'none.jpg'}" in refused(model_file, tmp_path / "none.jpg")
     assert "--architecture mobilenet chooses" in refused(model_file, faces, "--architecture", NAME)
     assert refused(model_file, faces, "--top", "9")
 

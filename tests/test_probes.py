@@ -65,7 +65,7 @@ def test_pictures_that_can_not_be_used_are_named_with_the_way_out(tmp_path: Path
         read_probes(tmp_path / "none", 32, None)
     folder = write_pictures(tmp_path / "mine")
     (folder / "right.png").rename(folder / "rihgt.png")
-    with pytest.raises(ConfigError, match=r"no picture right \(like right\.jpg\)"):
+    with pytest.raises(ConfigError, match=r"no picture is named 'right' \(like right\.jpg\)"):
         read_probes(folder, 32, None)
     (folder / "right.gif").write_bytes(b"GIF89a and no more")
     with pytest.raises(ConfigError, match=r"right\.gif: .*put another picture"):

@@ -25,6 +25,8 @@ from orchestrator.show import print_outcome
 from orchestrator.texts import one_line, visible
 from tests.made_up_runs import ALL_TRIALS, MIXED_STATES, MadeUpRun, write_run
 from tests.test_report_latex import EVIL
+from trainers.books import Books
+from trainers.checkpoint import Position
 from trainers.result import TrialState
 
 ROOT = Path(__file__).parents[1]
@@ -102,8 +104,10 @@ def test_json_is_what_results_json_holds(mixed):
     done = CliRunner().invoke(app, ["status", str(mixed.root), "--json"])
     assert done.exit_code == 0, done.output
     write_report(mixed.root)
-    assert done.stdout == (mixed.report_dir / "results.json").read_text(encoding="utf-8")
-    assert len(json.loads(done.stdout)["trials"]) == 14
+    said = json.loads(done.stdout)
+    del said["progress"]
+    assert said == json.loads((mixed.report_dir / "results.json").read_text(encoding="utf-8"))
+    assert len(said["trials"]) == 14
 
 
 def test_json_has_no_character_that_a_terminal_obeys(tmp_path):
@@ -246,3 +250,28 @@ def test_a_cut_number_is_not_taken_for_a_whole_one(tmp_path):
     path.write_bytes(path.read_bytes()[:-6])
     (trial,) = (one for one in collect(tmp_path).trials if one.record.name == RUNNING)
     assert len(trial.history) == 1
+
+
+def test_a_stopped_trial_says_where_it_stood(tmp_path):
+    pending = {"mobilenet-s0": TrialState.PENDING}
+    store = write_run(tmp_path, MadeUpRun(trials=("mobilenet-s0",), states=pending))
+    assert not store.trial("mobilenet-s0").stopped
+    books = Books(store.trial_dir("mobilenet-s0"))
+    books.step(Position(1, 31))
+    books.close()
+    where = "stopped at epoch 2, step 31; goes on from its last checkpoint"
+    assert where in at_terminal(tmp_path, 300)
+    assert f"mobilenet-s0 pending: {where}" in plain(tmp_path)
+    (record,) = store.trials()
+    assert plain_line(record) == f"mobilenet-s0 pending: {where}"
+    console = terminal(300)
+    console.print(trial_table([record]))
+    assert where in console.export_text()
+
+
+def test_json_has_the_progress_of_what_runs(mixed):
+    content = json.loads(status.status_json(mixed))
+    (progress,) = content["progress"]
+    running = next(one for one in mixed.trials() if one.state is TrialState.RUNNING)
+    assert running.progress is not None
+    assert progress == running.progress.model_dump(mode="json")

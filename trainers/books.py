@@ -110,6 +110,21 @@ def parse_entries(content: bytes) -> list[Entry]:
     return found
 
 
+def last_position(directory: Path) -> Position:
+    """The last step that any attempt at the trial in a directory finished; (0, 0) before one."""
+    try:
+        return _unpacked((directory / POSITION_FILE).read_bytes())[0]
+    except OSError:
+        return Position()
+
+
+def _unpacked(data: bytes) -> tuple[Position, float]:
+    if len(data) != _LAYOUT.size:
+        return Position(), 0.0
+    epoch, step, when = _LAYOUT.unpack(data)
+    return Position(epoch, step), when
+
+
 class Books:
     """Reads and writes the books in a trial's directory. `session` names the driver's run."""
 
@@ -241,11 +256,7 @@ class Books:
         return reached_at
 
     def _read_position(self) -> tuple[Position, float]:
-        data = os.pread(self._descriptor, _LAYOUT.size, 0)
-        if len(data) != _LAYOUT.size:
-            return Position(), 0.0
-        epoch, step, when = _LAYOUT.unpack(data)
-        return Position(epoch, step), when
+        return _unpacked(os.pread(self._descriptor, _LAYOUT.size, 0))
 
     def _append(self, kind: str, entry: Entry) -> None:
         with self._tolerated():

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 class Recipe(BaseModel):
     """One way of training, the same for all architectures of a run."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     image_size: int = Field(default=224, ge=32, le=1024)
     """Side of the square input, pixels. Images are staged at this size."""

@@ -11,7 +11,7 @@ from datasets.errors import ConfigError
 class Resilience(BaseModel):
     """The same for all trials of a run."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     checkpoint_minutes: float = Field(default=10.0, gt=0)
     """Write a checkpoint when the last one is so old, besides one after each epoch."""

@@ -100,7 +100,10 @@ def _table(run: RunReport, choices: list[Choice], costs: list[Cost]) -> Table:
 def _note(run: RunReport) -> str:
     devices = sorted({trial.result.device for trial in run.finished if trial.result})
     note = f"Latency, throughput and memory were measured on: {', '.join(devices)}. "
-    note += f"A dash: not measured.{_price_note(run)}"
+    note += (
+        "Other trials may have worked beside it: small differences in latency and throughput are "
+        f"noise. A dash: not measured.{_price_note(run)}"
+    )
     if run.same_data:
         note = f"★ marks the best accuracy and, for each cost, those on its front. {note}"
     if is_repeated(run):

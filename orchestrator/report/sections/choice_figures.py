@@ -13,6 +13,12 @@ TABLE_ID = "choice-table"
 CHOOSER_ID = "chooser"
 FRONT = "front"
 
+# So many points can all be named; of more only those on the front. `report.js` has it too.
+_FEW = 6
+_FEWEST_TICKS = 3
+_TICK_FACTORS = ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), tuple(tenth / 10 for tenth in range(10, 100)))
+_LEAST_ROOM = 1.25
+
 
 def front_figures(choices: list[Choice], costs: list[Cost]) -> tuple[Figure, ...]:
     """One figure a cost that has an axis; the page draws the front anew for what is chosen."""
@@ -24,10 +30,19 @@ def _figure(choices: list[Choice], cost: Cost) -> Figure:
     figure = new_figure(cost.axis, "Validation accuracy, %")
     figure.add_trace(_front_line(best, cost))
     known = [(value, choice) for choice in choices if (value := cost.of(choice)) is not None]
-    for _, choice in known:
-        figure.add_trace(_point(choice, cost, choice in best))
-    ticks = _ticks([value for value, _ in known if value > 0])
-    figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:,g}" for tick in ticks])
+    low, high = _range([value for value, _ in known])
+    for value, choice in known:
+        side = _side(value, low, high)
+        figure.add_trace(_point(choice, cost, side, named=choice in best or len(known) <= _FEW))
+    ticks = _ticks(low, high)
+    # Fixed, so that the axes stay where they are while the chooser takes points away.
+    figure.update_xaxes(
+        type="log",
+        range=[math.log10(low), math.log10(high)],
+        tickvals=ticks,
+        ticktext=[f"{tick:,g}" for tick in ticks],
+    )
+    figure.update_yaxes(range=_accuracies(choices))
     named = ", ".join(f"{choice.title} ({percent(choice.accuracy)} %)" for choice in best)
     return Figure(
         id=f"{cost.key.replace('_', '-')}-front",
@@ -40,12 +55,36 @@ def _figure(choices: list[Choice], cost: Cost) -> Figure:
     )
 
 
-def _ticks(values: list[float]) -> list[float]:
-    """1, 2 and 5 times the powers of ten around some values: plotly's own are too many."""
-    if not values:
-        return []
-    powers = range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)
-    return [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+def _range(values: list[float]) -> tuple[float, float]:
+    """Ends of a logarithmic axis on which some values and their names have room."""
+    known = [value for value in values if value > 0] or [1.0]
+    room = max(_LEAST_ROOM, (max(known) / min(known)) ** 0.12)
+    return min(known) / room, max(known) * room
+
+
+def _accuracies(choices: list[Choice]) -> list[float]:
+    """Ends of the axis of accuracies, in percent; a name stands above its point."""
+    known = [100 * choice.accuracy for choice in choices]
+    room = max(1.0, 0.15 * (max(known) - min(known)))
+    return [min(known) - room, max(known) + 1.5 * room]
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers between the ends, as few as tell the scale: plotly's own are too many."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found: list[float] = []
+    for factors in _TICK_FACTORS:
+        ticks = [factor * 10.0**power for power in powers for factor in factors]
+        found = [tick for tick in ticks if low <= tick <= high]
+        if len(found) >= _FEWEST_TICKS:
+            break
+    return found
+
+
+def _side(value: float, low: float, high: float) -> str:
+    """Where a name stands at its point: those near an end of the axis point away from it."""
+    place = math.log(max(value, low) / low) / math.log(high / low)
+    return "top left" if place > 2 / 3 else "top right" if place < 1 / 3 else "top center"
 
 
 def _front_line(best: list[Choice], cost: Cost) -> go.Scatter:
@@ -62,7 +101,7 @@ def _front_line(best: list[Choice], cost: Cost) -> go.Scatter:
     )
 
 
-def _point(choice: Choice, cost: Cost, on_front: bool) -> go.Scatter:
+def _point(choice: Choice, cost: Cost, side: str, *, named: bool) -> go.Scatter:
     series, symbol = architecture_style(choice.architecture)
     name = plain(choice.title)
     return go.Scatter(
@@ -70,8 +109,8 @@ def _point(choice: Choice, cost: Cost, on_front: bool) -> go.Scatter:
         y=[100 * choice.accuracy],
         name=name,
         mode="markers+text",
-        text=[name if on_front else ""],
-        textposition="top center",
+        text=[name if named else ""],
+        textposition=side,
         cliponaxis=False,
         marker={"symbol": symbol, "size": 10},
         meta={

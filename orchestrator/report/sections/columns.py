@@ -111,7 +111,10 @@ def accuracy_table(run: RunReport) -> Table:
 
 def _data_mark(run: RunReport, trial: TrialReport) -> str:
     """The data of a trial, where not all are of the same."""
-    return "" if run.same_data else f"run {trial.run}, data {trial.data_fingerprint[:12]}"
+    if run.same_data:
+        return ""
+    named = "" if trial.variant else f"run {trial.run}, "  # its title has it then
+    return f"{named}data {trial.data_fingerprint[:12]}"
 
 
 def _cells(row: TrialRow, columns: tuple[Column, ...], best: float | None) -> tuple[Cell, ...]:
@@ -144,6 +147,8 @@ def state_cell(trial: TrialReport) -> Cell:
         detail = one_line(record.failure.reason)
         if record.failure.epoch is not None and record.failure.step is not None:
             detail += f" (epoch {record.failure.epoch}, step {record.failure.step})"
+    elif record.stopped:
+        detail = record.stopped
     elif record.state is TrialState.RUNNING and record.progress:
         progress = record.progress
         detail = (

@@ -25,7 +25,8 @@ def notices(run: RunReport) -> tuple[Notice, ...]:
     lost = counted[TrialState.FAILED] + counted[TrialState.DIVERGED]
     found = []
     if waiting:
-        text = f"This run is not over: {plural(waiting, 'trial')} still to finish."
+        what = "This run is" if len(run.sources) == 1 else "These runs are"
+        text = f"{what} not over: {plural(waiting, 'trial')} still to finish."
         found.append(Notice("note", text))
     if lost:
         text = (

@@ -38,6 +38,7 @@
   if (typeof Plotly === "undefined") return;
   const SYMBOLS = { circle: "●", square: "■", diamond: "◆", "triangle-up": "▲", x: "✖", star: "★" };
   const NARROW = 640;
+  const FEW = 6; // so many points are all named, as in choice_figures.py
   const PRINT_WIDTH = 980;
   const config = { displayModeBar: false, responsive: true };
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -96,7 +97,7 @@
     if (trace.meta.stage === "front") {
       return { ...trace, x: front.map((point) => point.x), y: front.map((point) => point.y) };
     }
-    const named = front.some((point) => point.name === trace.meta.trial);
+    const named = element.traces.length <= FEW + 1 || front.some((point) => point.name === trace.meta.trial);
     return { ...trace, text: [named ? trace.name : ""] };
   };
 
@@ -208,7 +209,8 @@
 
     const choose = () => {
       const inputs = [...form.querySelectorAll("input")];
-      const limits = inputs.filter((input) => input.value !== "").map((input) => [input.name, Number(input.value)]);
+      const given = inputs.filter((input) => input.value !== "" || input.validity.badInput);
+      const limits = given.map((input) => [input.name, Number(input.value)]).filter(([, limit]) => limit > 0);
       const left = rows.filter((row) => {
         row.hidden = !fits(row, limits);
         return !row.hidden;
@@ -217,7 +219,7 @@
       const best = left.reduce((one, row) => (one && accuracy(one) >= accuracy(row) ? one : row), null);
       const off = new Set(rows.filter((row) => row.hidden).map((row) => row.cells[0].dataset.sort));
       for (const plot of plots) plot.dispatchEvent(new CustomEvent("choose", { detail: off }));
-      output.textContent = !limits.length ? "" : best
+      output.textContent = given.length > limits.length ? "A limit is a number above 0." : !limits.length ? "" : best
         ? `${left.length} of ${rows.length} fit; the most accurate of them: ${best.cells[0].dataset.sort}, ${best.cells[columns.accuracy].firstChild.textContent.trim()} %.`
         : `None of ${rows.length} fits.`;
     };
