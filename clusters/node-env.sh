@@ -1,0 +1,22 @@
+# shellcheck shell=bash
+# What every shell on a node has: sourced by the start commands and by ~/.bashrc.
+
+# Every process of a cluster must prove that it knows ~/.ray/auth_token. Ray takes the file alone
+# for a yes only where it finds the cluster by itself, not with an address, so it is said here.
+export RAY_AUTH_MODE=token
+export RAY_USAGE_STATS_ENABLED=0
+
+# The first autoscaler: it knows machines of your own, and it can fall back to another type of node
+# (orchestrator/node_order.py). `ray up` sets 1 just before it calls the start commands.
+export RAY_enable_autoscaler_v2=0
+export RAY_AUTOSCALER_UTILIZATION_SCORER=orchestrator.node_order.score
+
+# `ray up` runs commands with one OpenMP thread, which all workers would inherit: Ray gives each its own.
+unset OMP_NUM_THREADS PYTHONWARNINGS
+
+# Outside the synced code: `ray up` syncs that to the workers, and hashes it.
+export FER_ORCH_VENV="${FER_ORCH_VENV:-$HOME/fer-orch-venv}"
+case ":$PATH:" in
+  *":$FER_ORCH_VENV/bin:"*) ;;
+  *) export PATH="$FER_ORCH_VENV/bin:$PATH" ;;
+esac
