@@ -12,9 +12,12 @@ from pyarrow import fs
 
 
 @contextmanager
-def s3() -> Iterator[str]:
-    """Yield the address of an empty bucket; child processes inherit what leads to it."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+def s3(at: str = "127.0.0.1") -> Iterator[str]:
+    """Yield the address of an empty bucket; child processes inherit what leads to it.
+
+    `at` is the address of this machine that the server listens on.
+    """
+    server = ThreadedMotoServer(ip_address=at, port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     environment = {
