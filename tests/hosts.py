@@ -5,7 +5,6 @@ sshd on port 22. All goes when the context ends or this process dies, whatever r
 empty bridge and a folder outlive a killed process, until the next one deletes them.
 """
 
-import functools
 import itertools
 import json
 import os
@@ -25,6 +24,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.host_needs import NAMESPACES, tool
+
 ROOT = Path(__file__).resolve().parent.parent
 _FILES = Path("/var/tmp")
 _START_S = 20
@@ -38,17 +39,6 @@ _OPTIONS = {
     "StrictHostKeyChecking": "no",
     "UserKnownHostsFile": "/dev/null",
 }
-_PACKAGES = {
-    "ip": "iproute2",
-    "mount": "mount",
-    "rsync": "rsync",
-    "setpriv": "util-linux",
-    "ssh": "openssh-client",
-    "ssh-keygen": "openssh-client",
-    "sshd": "openssh-server",
-    "unshare": "util-linux",
-}
-_NAMESPACES = ("unshare", "--net", "--pid", "--mount", "--uts", "--fork")
 
 
 class HostError(RuntimeError):
@@ -114,31 +104,6 @@ class Host:
         _ip("link", "set", self.cable, "up")
 
 
-@functools.cache
-def missing() -> str | None:
-    """What this machine lacks for several hosts, in words; None: nothing."""
-    if not sys.platform.startswith("linux"):
-        return "several hosts on one machine need Linux"
-    packages = sorted({name for tool, name in _PACKAGES.items() if not _tool(tool)})
-    if packages:
-        return f"several hosts on one machine need the packages {', '.join(packages)}"
-    if os.getuid() != 0:
-        return "several hosts on one machine need root"
-    name = f"fer{os.getpid()}n0"
-    for words in (
-        [*_NAMESPACES, "true"],
-        ["ip", "link", "add", name, "type", "bridge"],
-        ["ip", "link", "delete", name],
-    ):
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-        if done.returncode:
-            return (
-                "several hosts on one machine need permission for namespaces and a bridge: "
-                f"`{' '.join(words)}`: {done.stderr.strip()}"
-            )
-    return None
-
-
 @contextmanager
 def bridge() -> Iterator[Bridge]:
     """Yield a bridge on which this machine has an address in a private net that is free."""
@@ -183,10 +148,10 @@ def hosts(
 @contextmanager
 def _running(host: Host, on: Bridge, home: str) -> Iterator[None]:
     visible = sorted({str(ROOT), sys.prefix, sys.base_prefix})
-    sshd = str(_tool("sshd"))
+    sshd = str(tool("sshd"))
     script = ["bash", str(ROOT / "tests" / "host.sh"), str(host.files), host.address, on.address]
     # The host dies with us, and with it all that runs on it and its end of the cable.
-    apart = ["setpriv", "--pdeathsig", "KILL", *_NAMESPACES, "--mount-proc", "--kill-child"]
+    apart = ["setpriv", "--pdeathsig", "KILL", *NAMESPACES, "--mount-proc", "--kill-child"]
     process = subprocess.Popen(
         [*apart, *script, home, sshd, *visible],
         stdin=subprocess.DEVNULL,
@@ -273,7 +238,8 @@ def _free_net() -> str:
 
 
 def _delete_orphans() -> None:
-    """Bridges and folders whose process was killed."""
+    """Bridges and folders whose process was killed, and cables: a dead host's last packets, which
+    nobody takes, hold its network for a minute."""
     for link in _links():
         if _is_orphan(link["ifname"]):
             with suppress(HostError):  # another one of us deletes it too
@@ -284,7 +250,7 @@ def _delete_orphans() -> None:
 
 
 def _is_orphan(name: str) -> bool:
-    found = re.fullmatch(r"fer(\d+)n\d+", name)
+    found = re.fullmatch(r"fer(\d+)n\d+(-\d+)?", name)
     return found is not None and not Path(f"/proc/{found[1]}").exists()
 
 
@@ -297,8 +263,3 @@ def _ip(*words: str) -> str:
     if done.returncode:
         raise HostError(f"`ip {' '.join(words)}`: {done.stderr.strip()}")
     return done.stdout
-
-
-def _tool(name: str) -> str | None:
-    """Its path; sshd's folder is not on every PATH."""
-    return shutil.which(name) or shutil.which(name, path="/usr/local/sbin:/usr/sbin:/sbin")

@@ -1,0 +1,191 @@
+"""A cluster that `ray up` makes over three hosts: who may use it, and what becomes of a host."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from tests.clusters import (
+    WITH_TOKEN,
+    Cluster,
+    answer,
+    ask,
+    await_nodes,
+    cluster,
+    put,
+    watch_nodes,
+)
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1200)]
+
+# Takes the place of clusters/on-prem.yaml until that is there.
+SHIPPED = """
+cluster_name: fer-orch
+provider:
+  type: local
+  head_ip: HEAD
+  worker_ips: [WORKER, WORKER]
+auth:
+  ssh_user: USER
+file_mounts:
+  ~/.ray/auth_token: ~/.ray/auth_token
+setup_commands:
+  - pip install fer-orch
+head_start_ray_commands:
+  - ray stop
+  - >-
+    export RAY_AUTH_MODE=token; ray start --head --port=6379 --dashboard-host=0.0.0.0
+    --autoscaling-config=~/ray_bootstrap_config.yaml
+worker_start_ray_commands:
+  - ray stop
+  - export RAY_AUTH_MODE=token; ray start --num-cpus=8 --address=$RAY_HEAD_IP:6379
+"""
+
+
+@pytest.fixture(scope="module", name="cluster")
+def _cluster() -> Iterator[Cluster]:
+    """Three hosts with Ray and a laptop; what tests do to a worker, they undo."""
+    with cluster(yaml.safe_load(SHIPPED)) as one:
+        yield one
+
+
+HOSTNAMES = """
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
+@ray.remote(num_cpus=1)
+def name():
+    import socket
+    return socket.gethostname()
+places = {one["NodeManagerAddress"]: one["NodeID"] for one in ray.nodes() if one["Alive"]}
+names = {at: name.options(scheduling_strategy=On(node, soft=False)).remote()
+         for at, node in places.items() if not sys.argv[1:] or at in sys.argv[1:]}
+print(json.dumps({at: ray.get(one, timeout=100) for at, one in names.items()}))
+"""
+
+
+def test_a_function_runs_on_each_host(cluster: Cluster):
+    names = ask(cluster.head, cluster, HOSTNAMES)
+    assert names == {host.address: host.name for host in cluster.nodes}
+
+
+STORED = """
+import sys
+from pyarrow import fs
+system, path = fs.FileSystem.from_uri(sys.argv[1])
+if sys.argv[2:]:
+    with system.open_output_stream(path) as file:
+        file.write(sys.argv[2].encode() * (6 << 20))
+with system.open_input_file(path) as file:
+    content = file.read()
+print(len(content), content[:6].decode())
+"""
+
+
+def test_hosts_share_the_storage(cluster: Cluster):
+    one, other = cluster.workers
+    put(one, "stored.py", STORED)
+    put(other, "stored.py", STORED)
+    file = f"{cluster.storage}/folder/file"
+    written = one.run(f"python stored.py {file} {one.name}")  # over 5 MiB: in parts
+    assert written == other.run(f"python stored.py {file}") == f"{7 * (6 << 20)} worker\n"
+
+
+CONNECT = """
+import sys
+import ray
+ray.init(address=sys.argv[1], log_to_driver=False)
+"""
+READ = """
+import sys
+from ray._raylet import GcsClient
+assert len(GcsClient(address=sys.argv[1]).get_all_node_info()) == 3
+"""
+WAYS = {
+    "driver": "python connect.py {head}:6379",
+    "client": "python connect.py ray://{head}:10001",
+    "GCS": "python read.py {head}:6379",
+    "job list": "ray job list --address http://{head}:8265",
+    "job submit": "ray job submit --address http://{head}:8265 -- touch /tmp/{token}",
+}
+"""How one gets at a cluster: the first from one of its hosts, the others from anywhere."""
+TOKENS = {
+    "right": WITH_TOKEN,
+    "wrong": f"{WITH_TOKEN} RAY_AUTH_TOKEN_PATH=wrong",
+    "none": "RAY_AUTH_MODE=disabled",
+}
+REFUSED = re.compile(r"AuthenticationError|InvalidAuthToken|Authentication (required|failed)")
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_nobody_gets_in_without_the_token(cluster: Cluster, token: str):
+    head = cluster.head
+    tries = {}
+    for way, command in WAYS.items():
+        host = head if way == "driver" else cluster.laptop
+        put(host, "connect.py", CONNECT)
+        put(host, "read.py", READ)
+        put(host, "wrong", "0" * len(cluster.token))
+        words = command.format(head=head.address, token=token)
+        # Ray tries a driver's connection twenty times.
+        tries[way] = host.start(f"export RAY_NUM_REDIS_GET_RETRIES=2 {TOKENS[token]}; {words}")
+    outputs = {way: process.communicate(timeout=300)[0] for way, process in tries.items()}
+    got_in = {way for way, process in tries.items() if process.returncode == 0}
+    touched = f"/tmp/{token}" in head.run("ls -d /tmp/*").split()
+    if token == "right":
+        assert got_in == set(WAYS), outputs
+        assert touched
+    else:
+        assert got_in == set(), outputs
+        assert not touched
+        assert not {way: text for way, text in outputs.items() if not REFUSED.search(text)}
+
+
+NOTICE = """
+from ray._private.state import state
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
+@ray.remote(num_cpus=1)
+class Busy:
+    def begin(self):
+        return True
+    def notice(self, seconds):
+        me, begin = ray.get_runtime_context().get_node_id(), time.monotonic()
+        while time.monotonic() - begin < seconds:
+            deadline = state.get_draining_nodes().get(me)
+            if deadline:
+                return deadline / 1000
+            time.sleep(0.1)
+(node,) = [one["NodeID"] for one in ray.nodes()
+           if one["Alive"] and one["NodeManagerAddress"] == sys.argv[1]]
+busy = Busy.options(scheduling_strategy=On(node, soft=False)).remote()
+ray.get(busy.begin.remote())
+from orchestrator.cloud_notices import Notice
+from orchestrator.ray_drain import drain_node
+begin = time.time()
+drain_node("auto", Notice("a test", begin + 300), node)
+deadline = ray.get(busy.notice.remote(30), timeout=60)
+print(json.dumps([node, deadline - begin, time.time() - begin]))
+"""
+
+
+def test_a_drained_host_sees_the_notice(cluster: Cluster):
+    worker = cluster.workers[0]
+    _node, left, took = ask(cluster.head, cluster, NOTICE, worker.address)
+    print(f"notice after {took:.1f} s")
+    assert left == pytest.approx(300, abs=2)
+
+
+def test_a_host_that_is_cut_off_is_noticed_and_the_others_go_on(cluster: Cluster):
+    lost, *rest = cluster.workers
+    others = [cluster.head, *rest]
+    watch = watch_nodes(cluster, *others, seconds=60)
+    lost.cut_off()
+    try:
+        took = answer(watch)
+        print(f"noticed after {took} s")
+        assert took < 30
+        names = ask(cluster.head, cluster, HOSTNAMES)
+        assert names == {host.address: host.name for host in others}
+    finally:
+        lost.plug_in()
+    # The autoscaler starts Ray on it again.
+    print(f"back after {await_nodes(cluster, *cluster.nodes)} s")
