@@ -23,7 +23,7 @@ PORT = 6379
 TOKEN_FILE = ".ray/auth_token"
 # Ray looks for the token's file by itself when it starts a cluster, not when it connects to one.
 WITH_TOKEN = "RAY_AUTH_MODE=token"
-_ALIVE_S = 180
+_ALIVE_S = 300
 # Ray asks each node for a sign of life: here every second, three seconds for an answer, dead after
 # three without: 12 s at most. Its own defaults take 65 s. Less would bury busy nodes of this
 # machine's few cores alive.
@@ -172,9 +172,8 @@ def _ray(laptop: Host, verb: str, *options: str) -> None:
 
 
 def ask(host: Host, cluster: Cluster, script: str, *words: str, timeout: float = 120) -> Any:
-    """Run a Python script on a node, connected to the cluster; the JSON of its last line."""
-    output = host.run(_command(host, cluster, script, *words), timeout=timeout)
-    return json.loads(output.splitlines()[-1])
+    """Run a Python script on a node, connected to the cluster; what it tells by `tell(value)`."""
+    return _told(host.run(_command(host, cluster, script, *words), timeout=timeout))
 
 
 def start(host: Host, cluster: Cluster, script: str, *words: str) -> subprocess.Popen[str]:
@@ -191,21 +190,35 @@ def start(host: Host, cluster: Cluster, script: str, *words: str) -> subprocess.
 
 
 def answer(process: subprocess.Popen[str], timeout: float = 120) -> Any:
-    """The JSON of a started script's last line."""
+    """What a started script tells."""
     output, _ = process.communicate(timeout=timeout)
     if process.returncode:
         raise HostError(output)
-    return json.loads(output.splitlines()[-1])
+    return _told(output)
+
+
+def _told(output: str) -> Any:
+    """The value, among what Ray prints."""
+    (line,) = re.findall("^told: (.*)$", output, re.MULTILINE)
+    return json.loads(line)
 
 
 def _command(host: Host, cluster: Cluster, script: str, *words: str) -> str:
     """What runs the script on the host, where it is put."""
-    connect = f"ray.init(address={cluster.address!r}, log_to_driver=False)"
     path = f"/tmp/{secrets.token_hex(4)}.py"
-    put(host, path, f"import json, sys, time, ray\n{connect}\n{script}")
+    put(
+        host,
+        path,
+        PREAMBLE + f"ray.init(address={cluster.address!r}, log_to_driver=False)" + script,
+    )
     return f"{WITH_TOKEN} {shlex.join(['python', path, *words])}"
 
 
+PREAMBLE = """
+import json, sys, time, ray
+def tell(value):
+    print("told:", json.dumps(value), flush=True)
+"""
 ALIVE = """
 def alive():
     return sorted(one["NodeManagerAddress"] for one in ray.nodes() if one["Alive"])
@@ -215,7 +228,7 @@ while alive() != sorted(sys.argv[2:]):
     if time.monotonic() - begin > float(sys.argv[1]):
         sys.exit(f"alive: {alive()}, not {sorted(sys.argv[2:])}")
     time.sleep(0.2)
-print(json.dumps(round(time.monotonic() - begin, 1)))
+tell(round(time.monotonic() - begin, 1))
 """
 
 
