@@ -66,8 +66,8 @@ class Cluster:
 
     @property
     def dashboard(self) -> str:
-        """Where jobs are submitted to."""
-        return f"http://{self.head.address}:8265"
+        """Where jobs are submitted to, from the head: others may be kept from it."""
+        return "http://127.0.0.1:8265"
 
     @property
     def nodes(self) -> tuple[Host, ...]:
@@ -206,11 +206,8 @@ def _told(output: str) -> Any:
 def _command(host: Host, cluster: Cluster, script: str, *words: str) -> str:
     """What runs the script on the host, where it is put."""
     path = f"/tmp/{secrets.token_hex(4)}.py"
-    put(
-        host,
-        path,
-        PREAMBLE + f"ray.init(address={cluster.address!r}, log_to_driver=False)" + script,
-    )
+    connect = f"ray.init(address={cluster.address!r}, log_to_driver=False)\n"
+    put(host, path, f"{PREAMBLE}{connect}{script}")
     return f"{WITH_TOKEN} {shlex.join(['python', path, *words])}"
 
 

@@ -101,13 +101,14 @@ from ray._raylet import GcsClient
 assert len(GcsClient(address=sys.argv[1]).get_all_node_info()) == 3
 """
 WAYS = {
-    "driver": "python connect.py {head}:6379",
-    "client": "python connect.py ray://{head}:10001",
-    "GCS": "python read.py {head}:6379",
-    "job list": "ray job list --address http://{head}:8265",
-    "job submit": "ray job submit --address http://{head}:8265 -- touch /tmp/{token}",
+    "driver": ("head", "python connect.py {head}:6379"),
+    "client": ("laptop", "python connect.py ray://{head}:10001"),
+    "GCS": ("laptop", "python read.py {head}:6379"),
+    "job list": ("head", "ray job list --address {dashboard}"),
+    "job submit": ("head", "ray job submit --address {dashboard} -- touch /tmp/{token}"),
 }
-"""How one gets at a cluster: the first from one of its hosts, the others from anywhere."""
+"""How one gets at a cluster, and from which host: Ray takes drivers from its nodes alone, and the
+dashboard need not listen to others."""
 TOKENS = {
     "right": WITH_TOKEN,
     "wrong": f"{WITH_TOKEN} RAY_AUTH_TOKEN_PATH=wrong",
@@ -121,16 +122,17 @@ REFUSED = re.compile(
 
 @pytest.mark.parametrize("token", TOKENS)
 def test_nobody_gets_in_without_the_token(cluster: Cluster, token: str):
-    head = cluster.head
-    tries = {}
-    for way, command in WAYS.items():
-        host = head if way == "driver" else cluster.laptop
+    head, places = cluster.head, {"head": cluster.head, "laptop": cluster.laptop}
+    for host in places.values():
         put(host, "connect.py", CONNECT)
         put(host, "read.py", READ)
         put(host, "wrong", "0" * len(cluster.token))
-        words = command.format(head=head.address, token=token)
+    tries = {}
+    for way, (place, command) in WAYS.items():
+        words = command.format(head=head.address, dashboard=cluster.dashboard, token=token)
         # Ray tries a driver's connection twenty times.
-        tries[way] = host.start(f"export RAY_NUM_REDIS_GET_RETRIES=2 {TOKENS[token]}; {words}")
+        said = f"export RAY_NUM_REDIS_GET_RETRIES=2 {TOKENS[token]}; {words}"
+        tries[way] = places[place].start(said)
     outputs = {way: process.communicate(timeout=300)[0] for way, process in tries.items()}
     got_in = {way for way, process in tries.items() if process.returncode == 0}
     touched = f"/tmp/{token}" in head.run("ls -d /tmp/*").split()
