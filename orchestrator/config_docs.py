@@ -14,8 +14,8 @@ from trainers.recipe import RECIPES
 _HEAD = """# Configuration
 
 What a YAML file (`--config`) and `--set KEY=VALUE` may say. A preset gives the recipe's values;
-what the file or `--set` says counts more. A run keeps its configuration in `run.yaml`; `--dry-run` shows
-what a command would do. This page is made by `python -m orchestrator.config_docs`.
+what the file or `--set` says counts more. A run keeps its configuration in `run.yaml`; `--dry-run`
+shows what a command would do. This page is made by `python -m orchestrator.config_docs`.
 
 | key | default | meaning |
 |---|---|---|
