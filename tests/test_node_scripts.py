@@ -7,6 +7,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,8 @@ def node(tmp_path: Path) -> Iterator[Node]:
     node.command("python3.11", PYTHON)
     yield node
     if pid := node.read("fer-orch-watch.pid"):
-        os.killpg(int(pid), signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended already
+            os.killpg(int(pid), signal.SIGKILL)
 
 
 def wait_for(what: Callable[[], bool]) -> None:
