@@ -19,8 +19,9 @@ setup: .venv/.ready
 run-all: setup
 	$(BIN)/fer-orch run-all --preset demo
 
+# All that one host can run; `test-cluster` has the rest.
 test: setup
-	$(PYTEST)
+	$(PYTEST) -m "not cluster"
 
 test-fast: setup
 	$(PYTEST) -m "not slow and not cluster and not gpu"
@@ -35,7 +36,7 @@ bench: setup
 	@test -n "$(WORKDIR)" || { echo "make bench WORKDIR=FOLDER: it needs 60 GB there; see benchmarks/README.md" >&2; exit 1; }
 	$(BIN)/python benchmarks/data_scale.py "$(WORKDIR)"
 
-# Several hosts on this machine. What it lacks for them fails the tests here; `make test` skips them.
+# Several hosts on this machine. What it lacks for them fails the tests here.
 test-cluster: setup
 	FER_ORCH_CLUSTER=1 $(BIN)/pytest -m cluster
 

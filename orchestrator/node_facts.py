@@ -18,6 +18,7 @@ from trainers.backend import quiet_environment
 PACKAGES = ("ray", "tensorflow", "keras", "numpy", "pyarrow", "pydantic")
 """Packages whose versions a result or the exchange between nodes depends on."""
 
+_CLOUDS = ("Amazon EC2", "Google", "Microsoft Corporation")
 _PROBE_BYTES = 16 << 20
 _TENSORFLOW_S = 120.0
 _COUNT_GPUS = "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))"
@@ -54,6 +55,8 @@ class NodeFacts:
     """Seconds since 1970 by its clock, when it was asked."""
     watches: bool
     """A watcher of pre-emption notices runs."""
+    cloud: str | None = None
+    """Whose machine it is, as its firmware says: Amazon EC2, Google or Microsoft Corporation."""
     storage: Storage = field(default_factory=Storage)
 
 
@@ -68,6 +71,7 @@ def facts_here(questions: Questions) -> NodeFacts:
         cache_free_bytes=_free_bytes(questions.cache_dir),
         clock_s=clock_s,
         watches=_watches(Path("/proc")),
+        cloud=_cloud(Path("/sys/class/dmi/id/sys_vendor")),
         storage=Storage() if questions.storage is None else try_storage(questions.storage),
     )
 
@@ -139,6 +143,14 @@ def _watches(proc: Path) -> bool:
         if b"watch-preemption" in words:
             return True
     return False
+
+
+def _cloud(vendor_file: Path) -> str | None:
+    try:
+        vendor = vendor_file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return vendor if vendor in _CLOUDS else None
 
 
 def try_storage(place: str) -> Storage:

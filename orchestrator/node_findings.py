@@ -35,6 +35,7 @@ class Needs:
     gpus: float | None = None
     """GPUs of a trial; None: GPUs where there are some."""
     watcher: bool = False
+    """On machines of a cloud, which may take them away, a watcher must run."""
 
 
 def findings(nodes: Sequence[NodeReport], needs: Needs) -> list[str]:
@@ -80,10 +81,10 @@ def _of_a_node(node: NodeReport, facts: NodeFacts, needs: Needs) -> list[str]:
             f"the clock of {node.name} is {node.clock_ahead_s:+.1f} s off the driver's: let it "
             "follow a time server"
         )
-    if needs.watcher and not facts.watches:
+    if needs.watcher and facts.cloud and not facts.watches:
         found.append(
-            f"{node.name} runs no `fer-orch watch-preemption`: start it there, or its trials will "
-            "not hear of a pre-emption in time"
+            f"{node.name} is a machine of {facts.cloud} and runs no `fer-orch watch-preemption`: "
+            "start it there, or its trials will not hear of a pre-emption in time"
         )
     return found
 

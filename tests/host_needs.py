@@ -47,3 +47,9 @@ def missing() -> str | None:
 def tool(name: str) -> str | None:
     """Its path; sshd's folder is not on every PATH."""
     return shutil.which(name) or shutil.which(name, path="/usr/local/sbin:/usr/sbin:/sbin")
+
+
+if __name__ == "__main__":
+    reason = missing()
+    print(reason or "")
+    sys.exit(1 if reason else 0)

@@ -76,9 +76,9 @@ def test_a_whole_cluster_has_none():
             "the clock of 10.0.0.2 is -7.2 s off the driver's: let it follow a time server",
         ),
         (
-            with_facts(watches=False),
-            "10.0.0.2 runs no `fer-orch watch-preemption`: start it there, or its trials will not "
-            "hear of a pre-emption in time",
+            with_facts(watches=False, cloud="Amazon EC2"),
+            "10.0.0.2 is a machine of Amazon EC2 and runs no `fer-orch watch-preemption`: start it "
+            "there, or its trials will not hear of a pre-emption in time",
         ),
         (
             replace(WORKER, facts=None, silence="nothing came back in time"),
@@ -105,4 +105,6 @@ def test_the_disk_of_a_node_that_trains_nothing_does_not_matter():
 
 
 def test_watchers_are_wanted_only_where_asked_for():
-    assert findings([with_facts(watches=False)], replace(NEEDS, watcher=False)) == []
+    node = with_facts(watches=False, cloud="Google")
+    assert findings([node], replace(NEEDS, watcher=False)) == []
+    assert findings([with_facts(watches=False)], NEEDS) == []  # a machine of one's own

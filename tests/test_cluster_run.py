@@ -1,0 +1,133 @@
+"""`run-all` over several hosts, its run in an S3 store: two hosts vanish, not a byte changes."""
+
+import json
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from datasets.folder import Folder, as_folder
+from tests.clusters import WITH_TOKEN, Cluster, ask, cluster
+from tests.hosts import ROOT, Host
+from tests.test_run import wait_until
+from trainers.result import RESULT_FILE, TrialProgress, TrialResult
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
+
+TRIALS = ("mobilenet-s0", "mobilenet-s1", "mobilenetv2-s0", "mobilenetv2-s1")
+SAME = ("history.csv", "predictions.parquet")
+WORDS = ["run-all", "--preset", "demo", "--only", "mobilenet,mobilenetv2", "--seeds", "0,1"]
+for setting in (
+    "recipe.image_size=32",
+    "recipe.batch_size=8",
+    "recipe.epochs=25",  # so that there is time for what happens to the hosts
+    "resilience.checkpoint_steps=10",
+    "resilience.storage_seconds=1",
+    "data.drawn.train=96",
+    "data.drawn.validation=24",
+):
+    WORDS += ["--set", setting]
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run on this machine, left alone."""
+    run_dir = tmp_path_factory.mktemp("run") / "local"
+    words = ["fer-orch", *WORDS, "--run-dir", str(run_dir)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return run_dir
+
+
+@pytest.fixture(scope="module", name="cluster")
+def _cluster() -> Iterator[Cluster]:
+    shipped = yaml.safe_load((ROOT / "clusters" / "on-prem.yaml").read_text(encoding="utf-8"))
+    with cluster(shipped, venv="~/fer-orch-venv") as one:
+        yield one
+
+
+def on_head(cluster: Cluster, *words: str) -> subprocess.Popen[str]:
+    command = shlex.join(["fer-orch", *words, "--address", cluster.address])
+    return cluster.head.start(f"cd {ROOT} && {WITH_TOKEN} {command}")
+
+
+def said(cluster: Cluster, *words: str, code: int = 0) -> str:
+    process = on_head(cluster, *words)
+    out, _ = process.communicate(timeout=600)
+    assert process.returncode == code, out
+    return out
+
+
+def trains_on(run: Folder, host: Host) -> Callable[[], bool]:
+    """Whether a trial on a host is past its first checkpoint."""
+
+    def look() -> bool:
+        time.sleep(0.5)
+        names = run.names()
+        for trial in TRIALS:
+            file = f"trials/{trial}/progress.json"
+            if file not in names or not any(f"{trial}/checkpoints/e" in name for name in names):
+                continue
+            try:
+                progress = TrialProgress.model_validate_json(run.read(file))
+            except FileNotFoundError:
+                continue
+            if progress.host == host.name and progress.phase == "training":
+                return True
+        return False
+
+    return look
+
+
+DRAIN = """
+from orchestrator.cloud_notices import Notice
+from orchestrator.ray_drain import drain_node
+(node,) = [one["NodeID"] for one in ray.nodes()
+           if one["Alive"] and one["NodeManagerAddress"] == sys.argv[1]]
+drain_node("auto", Notice("a test", time.time() + 120), node)
+tell(node)
+"""
+
+
+def test_the_nodes_are_as_a_run_wants_them(cluster: Cluster):
+    out = said(cluster, "check", "--run-dir", f"{cluster.storage}/checked")
+    assert "all is well" in out
+    assert as_folder(f"{cluster.storage}/checked").names() == []
+    for host in cluster.nodes:
+        assert host.address in out
+
+
+def test_a_host_is_cut_off_and_another_drained_and_not_a_byte_changes(
+    local: Path, cluster: Cluster
+):
+    address = f"{cluster.storage}/runs/one"
+    run = as_folder(address)
+    cut, drained = cluster.workers
+    driver = on_head(cluster, *WORDS, "--run-dir", address)
+    wait_until(trains_on(run, cut), driver)
+    cut.cut_off()
+    try:
+        wait_until(trains_on(run, drained), driver)
+        ask(cluster.head, cluster, DRAIN, drained.address)
+        out, _ = driver.communicate(timeout=900)
+    finally:
+        cut.plug_in()
+    assert driver.returncode == 0, out
+    results = [
+        TrialResult.model_validate_json(run.read(f"trials/{trial}/{RESULT_FILE}"))
+        for trial in TRIALS
+    ]
+    for trial in TRIALS:
+        for name in SAME:
+            stored = run.read(f"trials/{trial}/{name}")
+            assert stored == (local / "trials" / trial / name).read_bytes(), f"{trial} {name}"
+    causes = [result.restarts_by_cause for result in results]
+    print(json.dumps(causes))
+    assert sum(one.get("killed", 0) for one in causes) >= 1
+    assert sum(one.get("preempted", 0) for one in causes) >= 1
+    assert not [name for name in run.names() if "/checkpoints/" in name]
+    assert "report/index.html" in run.names()
