@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from orchestrator.report.collect import collect
 from orchestrator.report.formats import MISSING
 from orchestrator.report.scores.choice import COSTS, Choice, choices_of, front, known_costs
+from orchestrator.report.sections import choice_figures
 from orchestrator.report.sections.choice import choice_section
 from tests.made_up_runs import MadeUpRun, write_run
 
@@ -119,3 +120,19 @@ def test_a_run_without_a_finished_trial_has_nothing_to_choose_from(tmp_path: Pat
     states = {"mobilenet-s0": TrialState.PENDING}
     write_run(tmp_path, MadeUpRun(trials=("mobilenet-s0",), states=states))
     assert choice_section(collect(tmp_path)) is None
+
+
+@given(st.floats(1e-3, 1e6), st.floats(1.5, 1e4))
+def test_an_axis_has_a_few_round_ticks_within_its_ends(low: float, ratio: float):
+    ticks = choice_figures._ticks(low, low * ratio)
+    assert 2 <= len(ticks) <= 15
+    assert all(low * 0.999 <= tick <= low * ratio * 1.001 for tick in ticks)
+    assert len({f"{tick:,g}" for tick in ticks}) == len(ticks)
+
+
+@given(st.lists(st.floats(1e-3, 1e9), min_size=1, max_size=14))
+def test_every_point_of_an_axis_has_room_for_its_name(values: list[float]):
+    low, high = choice_figures._range(values)
+    for value in values:
+        assert low * 1.2 <= value <= high / 1.2
+        assert choice_figures._side(value, low, high) in ("top left", "top center", "top right")

@@ -16,7 +16,7 @@ FRONT = "front"
 # So many points can all be named; of more only those on the front. `report.js` has it too.
 _FEW = 6
 _FEWEST_TICKS = 3
-_TICK_FACTORS = ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), tuple(tenth / 10 for tenth in range(10, 100)))
+_MOST_STEPS = 5
 _LEAST_ROOM = 1.25
 
 
@@ -72,13 +72,15 @@ def _accuracies(choices: list[Choice]) -> list[float]:
 def _ticks(low: float, high: float) -> list[float]:
     """Round numbers between the ends, as few as tell the scale: plotly's own are too many."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    found: list[float] = []
-    for factors in _TICK_FACTORS:
-        ticks = [factor * 10.0**power for power in powers for factor in factors]
-        found = [tick for tick in ticks if low <= tick <= high]
-        if len(found) >= _FEWEST_TICKS:
-            break
-    return found
+    ticks = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+    found = [tick for tick in ticks if low <= tick <= high]
+    if len(found) >= _FEWEST_TICKS:
+        return found
+    # Within less than a decade even steps tell more.
+    size = 10.0 ** math.floor(math.log10((high - low) / _MOST_STEPS))
+    step = next(one * size for one in (1, 2, 5, 10) if one * size >= (high - low) / _MOST_STEPS)
+    steps = range(math.ceil(low / step), math.floor(high / step) + 1)
+    return [float(f"{step * number:.6g}") for number in steps]
 
 
 def _side(value: float, low: float, high: float) -> str:
