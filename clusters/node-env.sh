@@ -6,6 +6,9 @@
 export RAY_AUTH_MODE=token
 export RAY_USAGE_STATS_ENABLED=0
 
+# `ray job stop` kills a job three seconds after it has asked; trials need longer for a checkpoint.
+export RAY_JOB_STOP_WAIT_TIME_S=900
+
 # The first autoscaler: it knows machines of your own, and it can fall back to another type of node
 # (orchestrator/node_order.py). `ray up` sets 1 just before it calls the start commands.
 export RAY_enable_autoscaler_v2=0

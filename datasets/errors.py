@@ -15,3 +15,7 @@ class DataError(FerOrchError):
 
 class ConfigError(FerOrchError):
     """A request (configuration, argument, run directory) can't be carried out as it stands."""
+
+
+class UnreachableError(DataError, OSError):
+    """Storage does not answer: told to the user, and worth another try."""

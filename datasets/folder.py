@@ -101,6 +101,12 @@ def write_bytes(folder: Folder, name: str, data: bytes) -> None:
     folder.write(name, write)
 
 
+def _unless_gone(error: OSError) -> None:
+    """`os.walk` takes a folder that can't be listed for an empty one: only an absent one is."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
 @dataclass(frozen=True)
 class LocalFolder:
     """A folder of a file system; see `Folder`."""
@@ -113,7 +119,7 @@ class LocalFolder:
     def names(self) -> list[str]:
         """See `Folder`. A link counts as a file, whatever it leads to."""
         found = []
-        for directory, folders, files in os.walk(self.path):
+        for directory, folders, files in os.walk(self.path, onerror=_unless_gone):
             links = [name for name in folders if os.path.islink(os.path.join(directory, name))]
             below = Path(directory).relative_to(self.path)
             found += [(below / name).as_posix() for name in files + links]

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import pyarrow as pa
 from pyarrow import fs
 
-from datasets.errors import ConfigError, DataError
+from datasets.errors import ConfigError, UnreachableError
 from datasets.folder import Stamp
 
 SCHEMES = ("s3", "gs")
@@ -148,7 +148,7 @@ def _opened(address: str) -> tuple[fs.FileSystem, str]:
     except (pa.ArrowException, ValueError) as error:
         raise ConfigError(f"{address} is no address of an object store: {error}") from error
     except OSError as error:
-        raise DataError(
+        raise UnreachableError(
             f"can't reach {address} ({error}): check the bucket's name, the network and the "
             "credentials"
         ) from error

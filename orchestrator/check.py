@@ -1,6 +1,10 @@
 """`check`: whether a cluster, or this machine, can do a run; also what `run-all` asks first."""
 
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -32,9 +36,10 @@ class CheckRequest:
 
 def run_check(request: CheckRequest, console: Console) -> int:
     """Ask every node, print a table and what is wrong; 0, or 2 where something is."""
-    questions = Questions(request.config.data.cache_path, request.storage)
     console.print("asking the nodes", highlight=False)
-    nodes = _reports(request.address, questions)
+    with _shared_file(request.storage) as file:
+        questions = Questions(request.config.data.cache_path, request.storage, file)
+        nodes = _reports(request.address, questions)
     console.print(node_table(nodes))
     wrong = findings(nodes, needs_of(request.config, on_cluster=request.address is not None))
     for line in wrong:
@@ -50,9 +55,31 @@ def check_cluster(config: RunConfig, storage: str) -> None:
     """
     from orchestrator.ray_check import ask_nodes
 
-    nodes = ask_nodes(Questions(config.data.cache_path, storage))
+    with _shared_file(storage) as file:
+        nodes = ask_nodes(Questions(config.data.cache_path, storage, file))
+    # One that goes while it is asked is what the run is made to survive.
+    nodes = [node for node in nodes if node.facts] or nodes
     if wrong := findings(nodes, needs_of(config, on_cluster=False)):
         raise ConfigError("this cluster can't do the run: " + "; ".join(wrong))
+
+
+@contextmanager
+def _shared_file(storage: str | None) -> Iterator[str | None]:
+    """Put a small file into a storage while the nodes are asked whether they see it."""
+    if storage is None:
+        yield None
+        return
+    name, folder = f".check-{uuid.uuid4().hex}", as_folder(storage)
+    try:
+        folder.write(name, Path.touch)
+    except OSError:  # each node will say that it can't, and why
+        yield None
+        return
+    try:
+        yield name
+    finally:
+        with suppress(OSError):
+            folder.remove(name)
 
 
 def needs_of(config: RunConfig, *, on_cluster: bool) -> Needs:

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from datasets.folder import absolute
+
 
 def check_command(
     address: Annotated[
@@ -27,4 +29,5 @@ def check_command(
     from orchestrator.config import load_config
 
     resolved = load_config(file=config, shards=data, settings=settings)
-    raise typer.Exit(run_check(CheckRequest(resolved, address, run_dir), Console()))
+    storage = None if run_dir is None else absolute(run_dir)
+    raise typer.Exit(run_check(CheckRequest(resolved, address, storage), Console()))

@@ -37,8 +37,7 @@ def multistage_command(
     epochs = _epochs(stages)
     if run_dir and "://" in run_dir:
         raise ConfigError(
-            f"--run-dir {run_dir}: multistage needs a folder of a file system; run-all may have an "
-            "object store"
+            "multistage needs a --run-dir in a file system; run-all may have one in an object store"
         )
     for setting in settings or []:
         if setting.partition("=")[0].strip() == "recipe.epochs":

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -30,6 +30,8 @@ class Questions:
 
     cache_dir: Path
     storage: str | None = None
+    shared_file: str | None = None
+    """A file that the asker has put into the storage: a node that does not see it has another."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,9 @@ class NodeFacts:
     tensorflow_gpus: int | None
     driver: str | None
     cache_free_bytes: int | None
-    """None where the cache's folder can't be made."""
+    """Free on the cache's disk, and what the cache holds; None where its folder can't be made."""
     clock_s: float
-    """Seconds since 1970 by its clock, when it was asked."""
+    """Seconds since 1970 by its clock, at the end of its answer."""
     watches: bool
     """A watcher of pre-emption notices runs."""
     cloud: str | None = None
@@ -62,18 +64,18 @@ class NodeFacts:
 
 def facts_here(questions: Questions) -> NodeFacts:
     """Find out about this machine. Takes seconds: TensorFlow is started beside this process."""
-    clock_s = time.time()
-    return NodeFacts(
+    facts = NodeFacts(
         host=socket.gethostname(),
         versions=_versions(),
         tensorflow_gpus=_tensorflow_gpus(),
         driver=_driver(),
         cache_free_bytes=_free_bytes(questions.cache_dir),
-        clock_s=clock_s,
+        clock_s=0.0,
         watches=_watches(Path("/proc")),
         cloud=_cloud(Path("/sys/class/dmi/id/sys_vendor")),
-        storage=Storage() if questions.storage is None else try_storage(questions.storage),
+        storage=Storage() if questions.storage is None else try_storage(questions),
     )
+    return replace(facts, clock_s=time.time())
 
 
 def _versions() -> dict[str, str]:
@@ -129,7 +131,8 @@ def _free_bytes(directory: Path) -> int | None:
         probe = directory / f".write-{uuid.uuid4().hex}"
         probe.touch()
         probe.unlink()
-        return shutil.disk_usage(directory).free
+        held = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+        return shutil.disk_usage(directory).free + held
     except OSError:
         return None
 
@@ -153,8 +156,9 @@ def _cloud(vendor_file: Path) -> str | None:
     return vendor if vendor in _CLOUDS else None
 
 
-def try_storage(place: str) -> Storage:
+def try_storage(questions: Questions) -> Storage:
     """Write a file of 16 MiB, read it, and remove it. The bytes can't be compressed."""
+    place = str(questions.storage)
     content = os.urandom(_PROBE_BYTES)
     name = f".check-{uuid.uuid4().hex}"
 
@@ -163,12 +167,16 @@ def try_storage(place: str) -> Storage:
 
     try:
         folder = as_folder(place)
+        if questions.shared_file and not folder.has(questions.shared_file):
+            return Storage(problem=f"{place} is another folder there, it must be a shared one")
         begin = time.perf_counter()
         folder.write(name, put)
-        written = time.perf_counter()
-        same = folder.read(name) == content
-        read = time.perf_counter()
-        folder.remove(name)
+        try:
+            written = time.perf_counter()
+            same = folder.read(name) == content
+            read = time.perf_counter()
+        finally:
+            folder.remove(name)
     except Exception as error:  # whatever its client raises, the user must hear of it
         return Storage(problem=str(error).strip().splitlines()[0] or type(error).__name__)
     if not same:

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from datasets.errors import DataError
+from datasets.errors import FerOrchError
 from orchestrator.run_store import RunStore, TrialRecord
 from orchestrator.texts import one_line
 from trainers.result import TrialState
@@ -125,9 +125,9 @@ class ProgressView:
     def _show(self) -> None:
         try:
             self._store.refresh()
-        except DataError:  # what is known is shown until its storage answers again
+            records = self._store.trials()
+        except FerOrchError:  # what is known is shown until its storage answers again
             return
-        records = self._store.trials()
         if self._live:
             self._live.update(trial_table(records))
             return

@@ -28,9 +28,13 @@ def ask_nodes(questions: Questions, patience_s: float = _ANSWER_S) -> list[NodeR
         ).remote(questions)
         for one in nodes
     ]
-    end = time.monotonic() + patience_s
+    answered_at: dict[ray.ObjectRef, float] = {}
+    end, waiting = time.monotonic() + patience_s, asked
+    while waiting and time.monotonic() < end:
+        ready, waiting = ray.wait(waiting, timeout=max(0.0, end - time.monotonic()))
+        answered_at |= dict.fromkeys(ready, time.time())
     return [
-        _report(node, answer, sent_at, max(0.0, end - time.monotonic()))
+        _report(node, answer, sent_at, answered_at.get(answer))
         for node, answer in zip(nodes, asked, strict=True)
     ]
 
@@ -44,18 +48,18 @@ def _name(node: dict[str, Any]) -> str:
 
 
 def _report(
-    node: dict[str, Any], answer: "ray.ObjectRef", sent_at: float, left_s: float
+    node: dict[str, Any], answer: "ray.ObjectRef", sent_at: float, answered_at: float | None
 ) -> NodeReport:
     resources = node["Resources"]
     name, cpus, gpus = _name(node), int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
-    try:
-        facts, asked_at, answered_at = ray.get(answer, timeout=left_s), sent_at, time.time()
-    except ray.exceptions.GetTimeoutError:
+    if answered_at is None:
         ray.cancel(answer, force=True)
         return NodeReport(name, cpus, gpus, silence="nothing came back in time; see its Ray logs")
+    try:
+        facts = ray.get(answer)
     except ray.exceptions.RayError as error:
         return NodeReport(name, cpus, gpus, silence=_last_line(str(error)))
-    return NodeReport(name, cpus, gpus, facts, _ahead(facts, asked_at, answered_at))
+    return NodeReport(name, cpus, gpus, facts, _ahead(facts, sent_at, answered_at))
 
 
 def _ahead(facts: NodeFacts, asked_at: float, answered_at: float) -> float:

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,16 +14,29 @@ import ray.train
 
 from datasets.errors import FerOrchError
 from orchestrator.plan import Resources
+from orchestrator.run_view import view_root
 from trainers.books import ATTEMPTS_FILE, Attempt, End, Entry, parse_entries
 from trainers.checkpoint import CheckpointStore, Position
 from trainers.checkpoint_writer import persist
 from trainers.context import LocalContext
-from trainers.home import CHECKPOINT_DIR
+from trainers.home import CHECKPOINT_DIR, LOG_BEFORE, PROBES_DIR, TRIALS_DIR
 from trainers.interruption import STOP_FILE, Cause, TrialInterrupted
-from trainers.result import LOG_FILE
+from trainers.result import LOG_FILE, PROGRESS_FILE
 from trainers.spec import TrialSpec
 
 T = TypeVar("T")
+
+
+def at_home(spec: TrialSpec) -> TrialSpec:
+    """The trial with the paths of this machine, where its files are stored elsewhere.
+
+    Each machine has a temporary folder and a user of its own.
+    """
+    if spec.storage is None:
+        return spec
+    root = view_root(spec.storage, "trials")
+    probes = None if spec.probes is None else root / PROBES_DIR
+    return replace(spec, trial_dir=root / TRIALS_DIR / spec.name, probes=probes)
 
 
 class RayContext(LocalContext):
@@ -51,14 +64,18 @@ def work(config: dict[str, Any]) -> None:
     `failure.json` by now, and returning keeps Train from starting the trial anew. So does an
     interruption: Train would charge it to the trial as a failure, and hold its place until then.
     """
-    spec: TrialSpec = config["spec"]
+    spec: TrialSpec = at_home(config["spec"])
     stop_file, run = spec.run_dir / STOP_FILE, spec.run_folder
-    if stop_file.exists() if run is None else run.has(STOP_FILE):
+    if stop_file.exists() if run is None else _asked(spec, lambda: run.has(STOP_FILE)):
+        _asked(spec, lambda: spec.folder.remove(PROGRESS_FILE))  # of an attempt that is no more
         return
     spec.trial_dir.mkdir(parents=True, exist_ok=True)
     from trainers.trial import run_trial  # heavy, and Ray's other processes import this module
 
-    _send_output_to(spec.trial_dir / LOG_FILE, anew=run is not None)
+    log_file = spec.trial_dir / LOG_FILE
+    if run is not None and log_file.exists():  # of an attempt before, and stored but for its end
+        log_file.replace(spec.trial_dir / LOG_BEFORE)
+    _send_output_to(log_file)
     log = logging.getLogger(__name__)
     try:
         run_trial(spec, RayContext(spec.trial_dir, spec.resilience, stop_file, run))
@@ -68,15 +85,11 @@ def work(config: dict[str, Any]) -> None:
         log.exception("the trial can't go on")
 
 
-def _send_output_to(path: Path, anew: bool) -> None:
-    """Point the process' standard output and error, TensorFlow's C++ too, at a file.
-
-    `anew`: what is in it is of an earlier attempt, and stored elsewhere.
-    """
+def _send_output_to(path: Path) -> None:
+    """Point the process' standard output and error, TensorFlow's C++ too, at a file."""
     sys.stdout.flush()
     sys.stderr.flush()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (os.O_TRUNC if anew else 0)
-    descriptor = os.open(path, flags, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     os.close(descriptor)

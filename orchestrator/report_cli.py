@@ -31,6 +31,7 @@ def report_command(
     stores = [RunStore.at(run) for run in runs]
     for store in stores:
         store.refresh()
+        store.trials()  # one that is no run is told by the name that the user gave
     place = out or stores[0].report_dir
     roots = [store.root for store in stores]
     index = write_runs(roots, place, allow_different_data=allow_different_data)

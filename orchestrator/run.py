@@ -1,7 +1,7 @@
 """`run-all`: from a configuration to a report. Everything is checked before anything starts."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +11,11 @@ from rich.console import Console
 from datasets.errors import ConfigError
 from datasets.folder import Folder
 from datasets.manifest import Manifest
-from datasets.parallel import num_cores
 from datasets.probe_images import probe_label
 from orchestrator.check import check_cluster
 from orchestrator.config import RunConfig
 from orchestrator.config_differences import differences
-from orchestrator.hardware import local_gpus
-from orchestrator.plan import Node, Plan, Resources, make_plan
+from orchestrator.plan import Plan, Resources, make_plan
 from orchestrator.preflight import (
     check_fingerprint,
     check_probes,
@@ -32,6 +30,7 @@ from orchestrator.preflight import (
 from orchestrator.progress import ProgressView
 from orchestrator.provenance import write_provenance
 from orchestrator.ray_environment import prepare_environment
+from orchestrator.resources import local_node, trial_resources
 from orchestrator.run_lock import check_writable, run_lock
 from orchestrator.run_store import (
     PROVENANCE_FILE,
@@ -42,7 +41,8 @@ from orchestrator.run_store import (
 )
 from orchestrator.show import print_outcome, print_plan
 from trainers.architectures import check_image_size
-from trainers.home import PROBES_DIR, TRIALS_DIR
+from trainers.checkpoint_writer import persist
+from trainers.home import TRIALS_DIR
 from trainers.result import FAILURE_FILE, PROGRESS_FILE, TrialFailure, TrialState
 from trainers.spec import TrialSpec
 from trainers.writing import write_failure
@@ -87,6 +87,8 @@ def run_all(request: RunRequest, console: Console) -> int:
     check_probes(config, store)
     check_writable(store)
     with run_lock(store, console):
+        store.refresh()  # another driver may have worked on it until now
+        _refuse_other_config(store, config)
         shards, manifest = open_data(config, store, console)
         document = _document(request, store, shards, manifest)
         check_fingerprint(store, document)
@@ -97,7 +99,7 @@ def run_all(request: RunRequest, console: Console) -> int:
             check_shards(shards, manifest, console)
             _train(request, store, document, todo, console)
         _drop_checkpoints_of_finished(store)
-        return _finish(store, request.until_epoch, console)
+        return _finish(config, store, request.until_epoch, console)
 
 
 def _refuse_other_config(store: RunStore, config: RunConfig) -> None:
@@ -112,11 +114,6 @@ def _refuse_other_config(store: RunStore, config: RunConfig) -> None:
         )
 
 
-def local_node() -> Node:
-    """This machine."""
-    return Node(num_cores(), local_gpus())
-
-
 def _plan(request: RunRequest, store: RunStore) -> Plan:
     rows = planned_rows(request.config, store)
     if request.address is None:
@@ -129,27 +126,6 @@ def _plan(request: RunRequest, store: RunStore) -> Plan:
         with ray_session(request.address):
             resources = trial_resources(request.config, cluster_nodes())
     return make_plan(request.config, rows, resources)
-
-
-def trial_resources(config: RunConfig, nodes: Sequence[Node]) -> Resources:
-    """What each trial gets, and how many fit on the nodes at once.
-
-    A trial that asks for more than any node has raises `ConfigError` with the numbers.
-    """
-    asked = config.resources
-    cpus = asked.cpus_per_trial
-    gpus = asked.gpus_per_trial
-    if gpus is None:
-        gpus = 1.0 if any(node.gpus for node in nodes) else 0.0
-    places = sum(node.places(cpus, gpus) for node in nodes)
-    if not places:
-        have = ", ".join(f"{node.cpus} CPUs and {node.gpus} GPUs" for node in nodes) or "no node"
-        raise ConfigError(
-            f"a trial asks for {cpus} CPUs and {gpus:g} GPUs on one node, there are {have}; "
-            "lower resources.cpus_per_trial or resources.gpus_per_trial"
-        )
-    concurrent = min(places, asked.max_concurrent or places)
-    return Resources(cpus, gpus, concurrent, full=concurrent == places)
 
 
 def _name_of(store: RunStore) -> str:
@@ -207,13 +183,13 @@ def _specs(request: RunRequest, store: RunStore, names: list[str], gpus: float) 
             shards=shards,
             cache_dir=config.data.cache_path,
             cache_mode=config.data.cache_mode,
-            trial_dir=store.scratch_root / TRIALS_DIR / record.name,
+            trial_dir=record.directory.absolute(),
             storage=None if store.storage is None else store.address,
             threads=config.resources.cpus_per_trial,
             gpus=gpus,
             resilience=config.resilience,
             session=session,
-            probes=store.scratch_root / PROBES_DIR if config.probes else None,
+            probes=store.probes_dir.absolute() if config.probes else None,
             probes_label=probe_label(config.probes_label),
             until_epoch=request.until_epoch,
         )
@@ -253,8 +229,13 @@ def _train(
                 store,
                 on_stop=lambda: console.print(_STOPPING, style="bold", highlight=False),
             )
-            store.refresh()
+            _patiently(config, store.refresh, "reading what the trials have stored")
             _record_unexplained(store, specs, errors)
+
+
+def _patiently(config: RunConfig, act: Callable[[], object], what: str) -> None:
+    """Storage that fails for a while must not end a run whose trials are over."""
+    persist(act, what, 60 * config.resilience.storage_minutes)
 
 
 def _record_unexplained(store: RunStore, specs: list[TrialSpec], errors: dict[str, str]) -> None:
@@ -282,14 +263,14 @@ def _drop_checkpoints_of_finished(store: RunStore) -> None:
                 store.checkpoints(record.name).clear()
 
 
-def _finish(store: RunStore, until_epoch: int | None, console: Console) -> int:
+def _finish(config: RunConfig, store: RunStore, until_epoch: int | None, console: Console) -> int:
     from orchestrator.report import write_report
 
     records = store.trials()
     if all(_stage_is_over(store, record.name, until_epoch) for record in records):
         return 0
     index = write_report(store.root)
-    store.publish(REPORT_DIR)
+    _patiently(config, lambda: store.publish(REPORT_DIR), "storing the report")
     shown = index if store.storage is None else f"{store.place}/{REPORT_DIR}/{index.name}"
     print_outcome(records, store.place, shown, console)
     return 0 if all(record.state is TrialState.FINISHED for record in records) else 1

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -16,7 +17,7 @@ from rich.console import Console
 
 from datasets.errors import ConfigError
 from datasets.folder import Folder, write_bytes
-from orchestrator.run_store import RunStore
+from orchestrator.run_store import RunStore, is_gone
 from trainers.ownership import LOCK_FILE
 
 DRIVER_FILE = "driver.json"
@@ -62,7 +63,7 @@ def run_lock(store: RunStore, console: Console) -> Iterator[None]:
             yield
         else:
             _wait_for_silence(store, store.storage, console)
-            with _beating(store.storage):
+            with _beating(store.storage, console):
                 yield
     finally:
         owner.unlink(missing_ok=True)
@@ -94,15 +95,15 @@ class Driver:
         return f"process {self.pid} on {self.host}"
 
     @property
-    def is_gone(self) -> bool:
-        """True when it ran on this machine, which the lock has been taken of."""
-        return self.host == socket.gethostname()
+    def is_this(self) -> bool:
+        """True for this process."""
+        return (self.host, self.pid) == (socket.gethostname(), os.getpid())
 
 
 def _wait_for_silence(store: RunStore, run: Folder, console: Console) -> None:
     """Refuse when another driver writes its name; one that does not for a while is dead."""
     first = _driver_in(run)
-    if first is None or first.is_gone:
+    if first is None or is_gone(first.host, first.pid):
         return
     console.print(
         f"{first.called} drove this run last: seeing whether it still does", highlight=False
@@ -110,11 +111,12 @@ def _wait_for_silence(store: RunStore, run: Folder, console: Console) -> None:
     end = time.monotonic() + _SILENCE_S
     while time.monotonic() < end:
         time.sleep(1)
-        now = _driver_in(run)
-        if now is None:
-            return
-        if now != first:
-            raise _in_use(store, now.called)
+        with suppress(OSError):  # the next look may be answered
+            now = _driver_in(run)
+            if now is None:
+                return
+            if now != first:
+                raise _in_use(store, now.called)
 
 
 def _driver_in(run: Folder) -> Driver | None:
@@ -125,17 +127,25 @@ def _driver_in(run: Folder) -> Driver | None:
 
 
 @contextmanager
-def _beating(run: Folder) -> Iterator[None]:
-    """Write this driver's name again and again until the block ends."""
+def _beating(run: Folder, console: Console) -> Iterator[None]:
+    """Write this driver's name again and again until the block ends.
+
+    Should another stand there, this one was silent for too long and has lost the run: it stops.
+    """
     ended = threading.Event()
+    _write_name(run)
 
     def beat() -> None:
-        while True:
+        while not ended.wait(_BEAT_S):
             # Storage that fails for a while: the next beat may get through.
             with suppress(OSError):
-                write_bytes(run, DRIVER_FILE, json.dumps(asdict(Driver.this())).encode())
-            if ended.wait(_BEAT_S):
-                return
+                other = _driver_in(run)
+                if other is not None and not other.is_this:
+                    console.print(f"{other.called} has taken this run over", style="bold red")
+                    for _ in range(2):  # at once: its trials are the other's now
+                        os.kill(os.getpid(), signal.SIGINT)
+                    return
+                _write_name(run)
 
     thread = threading.Thread(target=beat, name="driver", daemon=True)
     thread.start()
@@ -145,4 +155,10 @@ def _beating(run: Folder) -> Iterator[None]:
         ended.set()
         thread.join()
         with suppress(OSError):
-            run.remove(DRIVER_FILE)
+            last = _driver_in(run)
+            if last is not None and last.is_this:
+                run.remove(DRIVER_FILE)
+
+
+def _write_name(run: Folder) -> None:
+    write_bytes(run, DRIVER_FILE, json.dumps(asdict(Driver.this())).encode())

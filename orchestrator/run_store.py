@@ -8,6 +8,8 @@ report/             see `orchestrator.report`
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from datasets.errors import ConfigError, DataError
+from datasets.errors import ConfigError, UnreachableError
 from datasets.files import write_text
 from datasets.folder import Folder, LocalFolder, as_folder
 from datasets.remote_folder import RemoteFolder
@@ -100,12 +102,12 @@ def split_trial_name(name: str) -> tuple[str, int]:
     return architecture, int(seed)
 
 
-def _is_known_dead(progress: TrialProgress) -> bool:
-    """True when the process that wrote the progress ran on this machine and is gone."""
-    if progress.host != socket.gethostname():
+def is_gone(host: str, pid: int) -> bool:
+    """True when a process is known to have ended: it ran on this machine."""
+    if host != socket.gethostname():
         return False
     try:
-        os.kill(progress.pid, 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
         return True
     except PermissionError:
@@ -146,13 +148,6 @@ class RunStore:
         return self.storage or LocalFolder(self.root)
 
     @property
-    def scratch_root(self) -> Path:
-        """Where the trials of a run in an object store work, on whatever machine; else `root`."""
-        if self.storage is None:
-            return self.root.absolute()
-        return view_root(self.address, "trials")
-
-    @property
     def address(self) -> str:
         """The address in an object store, with its options; the directory's path else."""
         if isinstance(self.storage, RemoteFolder):
@@ -160,29 +155,37 @@ class RunStore:
         return str(self.root.absolute())
 
     def refresh(self) -> None:
-        """See what the run has now. Raises `DataError` where its storage does not answer."""
-        if self.storage is None:
-            return
-        try:
-            refresh(self.storage, self.root)
-        except OSError as error:
-            raise DataError(f"{self.place} can't be read: {error}") from error
+        """See what the run has now. Raises `UnreachableError` where its storage does not answer."""
+        if self.storage is not None:
+            with self._told("read"):
+                refresh(self.storage, self.root)
 
     def publish(self, name: str) -> None:
-        """Store a file or folder that was written below `root`."""
+        """Store a file or folder that was written below `root`. Raises as `refresh` does."""
         if self.storage is not None:
-            publish(self.storage, self.root, name)
+            with self._told("written to"):
+                publish(self.storage, self.root, name)
 
     def remove(self, name: str) -> None:
-        """Remove a file, here and where it is stored."""
-        (self.root / name).unlink(missing_ok=True)
+        """Remove a file, here and where it is stored. Raises as `refresh` does."""
         if self.storage is not None:
-            self.storage.remove(name)
+            with self._told("written to"):
+                self.storage.remove(name)  # first: a reader of this view would bring it back
+        (self.root / name).unlink(missing_ok=True)
 
     def fetch(self, name: str) -> None:
-        """Copy a file that a view leaves in its storage."""
-        if self.storage is not None and self.storage.has(name):
-            fetch(self.storage, name, self.root)
+        """Copy a file that a view leaves in its storage. Raises as `refresh` does."""
+        if self.storage is not None:
+            with self._told("read"):
+                if self.storage.has(name):
+                    fetch(self.storage, name, self.root)
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UnreachableError(f"{self.place} can't be {what}: {error}") from error
 
     def checkpoints(self, trial: str) -> CheckpointStore:
         """The checkpoints of a trial."""
@@ -238,7 +241,7 @@ class RunStore:
         elif failure:
             state = failure.state
         else:
-            running = progress is not None and not _is_known_dead(progress)
+            running = progress is not None and not is_gone(progress.host, progress.pid)
             state = TrialState.RUNNING if running else TrialState.PENDING
         return TrialRecord(
             name,

@@ -8,9 +8,12 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+
+from filelock import FileLock
 
 from datasets.errors import DataError
 from datasets.files import write_text
@@ -32,15 +35,32 @@ def view_root(address: str, kind: str = "views") -> Path:
     folder that is somebody else's raises `DataError`.
     """
     base = Path(tempfile.gettempdir()) / f"fer-orch-{kind}-{os.getuid()}"
-    base.mkdir(mode=0o700, exist_ok=True)
-    if base.stat().st_uid != os.getuid():
-        raise DataError(f"{base} belongs to somebody else: set TMPDIR to a folder of your own")
-    name = address.partition("?")[0].rstrip("/").rpartition("/")[2]
-    return base / f"{name}-{hashlib.sha256(address.encode()).hexdigest()[:16]}"
+    try:
+        base.mkdir(mode=0o700, exist_ok=True)
+        found = base.lstat()
+    except OSError as error:
+        raise DataError(f"{base} can't be made: {error}; set TMPDIR to another folder") from error
+    mode = stat.S_IMODE(found.st_mode)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or mode & 0o077:
+        raise DataError(
+            f"{base} is not a folder that is this user's alone: remove it, or set TMPDIR to "
+            "another folder"
+        )
+    place = address.partition("?")[0].rstrip("/")  # the same run, however it is spelled
+    return base / f"{place.rpartition('/')[2]}-{hashlib.sha256(place.encode()).hexdigest()[:16]}"
 
 
 def refresh(run: Folder, root: Path) -> None:
-    """Make the view's files those that the run has now; what has not changed is not read again."""
+    """Make the view's files those that the run has now; what has not changed is not read again.
+
+    One process at a time: the driver and a `status` beside it have the same view.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / ".view-lock"):
+        _refresh(run, root)
+
+
+def _refresh(run: Folder, root: Path) -> None:
     known = _read_stamps(root)
     here = LocalFolder(root)
     now = {name: stamp for name, stamp in run.stamps().items() if _is_read(name)}
@@ -70,9 +90,12 @@ def fetch(run: Folder, name: str, root: Path) -> Path:
 
 
 def publish(run: Folder, root: Path, name: str) -> None:
-    """Copy a file or folder of the view into the run; equal files are left untouched."""
+    """Copy a file or folder of the view into the run; equal files are left untouched.
+
+    Raises `FileNotFoundError` where there is none.
+    """
     path = root / name
-    if path.is_file():
+    if not path.is_dir():
         write_bytes(run, name, path.read_bytes())
         return
     for found in LocalFolder(path).names():

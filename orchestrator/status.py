@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from datasets.errors import UnreachableError
 from orchestrator.progress import STYLES
 from orchestrator.report.collect import RunReport, TrialReport, collect, states
 from orchestrator.report.formats import percent, percent_interval
@@ -24,6 +25,7 @@ from orchestrator.texts import one_line
 from trainers.result import TrialState
 
 INTERVAL_S = 2.0
+_STORAGE_INTERVAL_S = 5.0  # each look at an object store is a request
 
 # Columns of the report's table that fit on a terminal of 80 characters, beside what the state says.
 _SHOWN = ("Architecture", "State", "Accuracy", "95 % interval")
@@ -54,7 +56,7 @@ def _escaped(one: str) -> str:
 
 def _collected(store: RunStore) -> RunReport:
     store.refresh()
-    return collect(store.root)
+    return collect(store.root, called=store.place)
 
 
 def print_status(store: RunStore, console: Console) -> None:
@@ -79,25 +81,41 @@ def watch_status(
 
 def _watch_live(store: RunStore, console: Console, pause: Callable[[float], None]) -> None:
     with Live(console=console, auto_refresh=False) as live:
+        run = None
         while True:
-            run = _collected(store)
+            run = _looked_again(store, run)
             live.update(status_view(run), refresh=True)
             if is_over(run):
                 return
-            pause(INTERVAL_S)
+            pause(_interval_s(store))
 
 
 def _watch_lines(store: RunStore, console: Console, pause: Callable[[float], None]) -> None:
     told: dict[str, str] = {}
+    run = None
     while True:
-        run = _collected(store)
+        run = _looked_again(store, run)
         for key, line in _lines(run).items():
             if told.get(key) != line:
                 told[key] = line
                 _print_plain(console, line)
         if is_over(run):
             return
-        pause(INTERVAL_S)
+        pause(_interval_s(store))
+
+
+def _looked_again(store: RunStore, known: RunReport | None) -> RunReport:
+    """The run now; as it was known while its storage does not answer."""
+    try:
+        return _collected(store)
+    except UnreachableError:
+        if known is None:
+            raise
+        return known
+
+
+def _interval_s(store: RunStore) -> float:
+    return INTERVAL_S if store.storage is None else _STORAGE_INTERVAL_S
 
 
 def is_over(run: RunReport) -> bool:

@@ -83,7 +83,7 @@ class TestFacts:
         assert facts.versions["ray"].startswith("2.60")
 
     def test_storage_is_measured_and_left_as_it_was(self, tmp_path: Path):
-        measured = try_storage(str(tmp_path))
+        measured = try_storage(Questions(tmp_path, str(tmp_path)))
         assert measured.problem is None
         assert measured.write_rate
         assert measured.read_rate

@@ -1,4 +1,5 @@
 import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,3 +159,24 @@ def test_no_memory_is_no_damage(tmp_path: Path, monkeypatch):
         with pytest.raises(MemoryError):
             store.newest(IDENTITY)
     assert store.newest(IDENTITY) is not None
+
+
+def test_a_folder_that_can_not_be_listed_is_not_an_empty_one(tmp_path: Path, monkeypatch):
+    store = CheckpointStore(tmp_path)
+    for epoch in (1, 2):
+        store.save(made_up(epoch, 0))
+
+    def scandir(*_: object) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", scandir)
+        for ask in (store.names, store.newest_position, store.folder.stamps):
+            with pytest.raises(OSError, match="Stale"):
+                ask()
+        with pytest.raises(OSError, match="Stale"):
+            store.newest(IDENTITY)
+        with pytest.raises(OSError, match="Stale"):
+            store.save(made_up(3, 0))
+    assert len(store.names()) == 3
+    assert CheckpointStore(tmp_path / "none yet").names() == []

@@ -124,6 +124,7 @@ def test_the_first_autoscaler_runs_with_our_order_of_nodes():
     )
     environment = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
     assert environment["RAY_AUTH_MODE"] == "token"
+    assert int(environment["RAY_JOB_STOP_WAIT_TIME_S"]) >= 600  # Ray's three seconds are too few
     assert environment["RAY_enable_autoscaler_v2"] == "0"
     assert "OMP_NUM_THREADS" not in environment
     assert load_function_or_class(environment["RAY_AUTOSCALER_UTILIZATION_SCORER"]) is score

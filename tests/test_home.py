@@ -9,7 +9,10 @@ import pytest
 
 from datasets.folder import Folder, LocalFolder, as_folder, write_bytes
 from tests.object_stores import s3
-from trainers.home import OWNER_FILE, StoredHome
+from tests.test_checkpoint import made_up
+from trainers.checkpoint import CheckpointStore, Position
+from trainers.context import LocalContext
+from trainers.home import LOG_BEFORE, OWNER_FILE, StoredHome
 from trainers.interruption import STOP_FILE
 from trainers.result import LOG_FILE, RESULT_FILE
 
@@ -173,3 +176,62 @@ def test_the_users_pictures_come_along(run: Folder, tmp_path: Path):
     write_bytes(run, "probes/front.png", b"picture")
     home_at(tmp_path / "m", run).leave()
     assert (tmp_path / "m/probes/front.png").read_bytes() == b"picture"
+
+
+def test_a_file_that_somebody_removed_here_stays_there(tmp_path: Path):
+    stored = LocalFolder(tmp_path / "stored")
+    home = home_at(tmp_path / "m", stored)
+    here = LocalFolder(tmp_path / "m/trials/x-s0")
+    for name in ("attempts.jsonl", RESULT_FILE, "tensorboard/events"):
+        write_bytes(here, name, b"x")
+    home.publish()
+    for name in ("attempts.jsonl", RESULT_FILE, "tensorboard/events"):
+        here.remove(name)  # as a cleaner of temporary folders does
+    home.publish()
+    there = stored.below("trials/x-s0").names()
+    assert {"attempts.jsonl", RESULT_FILE, "tensorboard/events"} <= set(there)
+
+
+def test_one_that_lost_its_trial_during_an_upload_removes_nothing_of_the_others(
+    tmp_path: Path, monkeypatch
+):
+    stored = LocalFolder(tmp_path / "stored")
+
+    def context_at(machine: str) -> LocalContext:
+        trial_dir = tmp_path / machine / "trials" / "x-s0"
+        trial_dir.mkdir(parents=True)
+        context = LocalContext(trial_dir, run=stored)
+        context._home._on_lost = lose  # type: ignore[attr-defined]
+        HOMES.append(context._home)  # type: ignore[arg-type]
+        context._home.arrive()
+        return context
+
+    first = context_at("one")
+    first._save(made_up(1, 0))
+    write = LocalFolder.write
+
+    def taken_over(folder: LocalFolder, name: str, act: Callable[[Path], None]) -> None:
+        write(folder, name, act)
+        if name.startswith("e000002"):  # the upload took long, and meanwhile:
+            second = context_at("other")
+            second._save(made_up(3, 0))
+
+    monkeypatch.setattr(LocalFolder, "write", taken_over)
+    with pytest.raises(LostError):
+        first._save(made_up(2, 0))
+    newest = CheckpointStore(stored.below("trials/x-s0/checkpoints")).newest_position()
+    assert newest == Position(3, 0)
+
+
+def test_the_log_of_a_crash_is_stored_by_the_next_attempt(tmp_path: Path):
+    stored = LocalFolder(tmp_path / "stored")
+    here = LocalFolder(tmp_path / "m/trials/x-s0")
+    home = home_at(tmp_path / "m", stored)
+    write_bytes(here, LOG_FILE, b"begin of the first\n")
+    home.publish()
+    write_bytes(here, LOG_BEFORE, b"begin of the first\nFatal: it crashes\n")
+    write_bytes(here, LOG_FILE, b"begin of the second\n")
+    home_at(tmp_path / "m", stored).publish()
+    assert stored.below("trials/x-s0").read(LOG_FILE) == (
+        b"begin of the first\nFatal: it crashes\nbegin of the second\n"
+    )

@@ -5,7 +5,7 @@ import pytest
 from orchestrator.config import load_config
 from orchestrator.plan import Node
 from orchestrator.ray_nodes import grown
-from orchestrator.run import trial_resources
+from orchestrator.resources import trial_resources
 
 CLUSTER = {
     "max_workers": 6,

@@ -3,7 +3,7 @@ import pytest
 from datasets.errors import ConfigError
 from orchestrator.config import load_config
 from orchestrator.plan import Node, Resources, make_plan, training_gflop
-from orchestrator.run import trial_resources
+from orchestrator.resources import trial_resources
 from orchestrator.run_store import split_trial_name, trial_name
 from trainers.architectures import ARCHITECTURES, check_image_size
 

@@ -188,15 +188,26 @@ class CheckpointStore:
 
     def save(self, checkpoint: Checkpoint) -> str:
         """Write a checkpoint, then drop the oldest beyond `keep`; the name of its file."""
+        name = self.write(checkpoint)
+        self.prune(name)
+        return name
+
+    def write(self, checkpoint: Checkpoint) -> str:
+        """Write a checkpoint; the name of its file."""
         position = checkpoint.position
         name = f"e{position.epoch:06d}-s{position.step:09d}.npz"
         self.folder.write(name, lambda path: write_checkpoint(path, checkpoint))
+        return name
+
+    def prune(self, name: str) -> None:
+        """Keep a checkpoint and the newest before it, `keep` in all."""
         names = self.names()
+        if name not in names:
+            raise FileNotFoundError(f"{self.folder}/{name} is gone, though it was just written")
         place = names.index(name)
         # What lies ahead is of another past: training went back behind it.
         for other in names[:place] + names[place + self.keep :]:
             self.folder.remove(other)
-        return name
 
     def newest(self, identity: Identity) -> Checkpoint | None:
         """The newest whole checkpoint; damaged ones are logged and passed over.

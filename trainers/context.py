@@ -140,7 +140,9 @@ class LocalContext:
 
     def _save(self, checkpoint: Checkpoint) -> None:
         self._home.check_owner()
-        self._store.save(checkpoint)
+        name = self._store.write(checkpoint)
+        self._home.check_owner()  # an upload takes minutes: what is there now may be another's
+        self._store.prune(name)
 
     def flush(self) -> None:
         """See `TrialContext`."""
@@ -180,6 +182,7 @@ class LocalContext:
         self.close()
         persist(self._home.publish, "storing the trial's result", self._patience_s)
         try:
+            self._home.check_owner()
             self._store.clear()
         except OSError as error:  # the result is there; the next start of the run clears up
             logger.warning("checkpoints can't be removed: %s", error)

@@ -15,7 +15,7 @@ from datasets.folder import Folder, LocalFolder, Stamp, write_bytes
 from trainers.books import ATTEMPTS_FILE, POSITION_FILE
 from trainers.interruption import STOP_FILE
 from trainers.ownership import LOCK_FILE
-from trainers.result import FAILURE_FILE, HISTORY_FILE, LOG_FILE, RESULT_FILE
+from trainers.result import FAILURE_FILE, HISTORY_FILE, LOG_FILE, PROGRESS_FILE, RESULT_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -25,10 +25,17 @@ PROBES_DIR = "probes"
 """In a run: the user's pictures that each trained model is shown."""
 
 OWNER_FILE = "owner.json"
+LOG_BEFORE = ".log-before"
+"""The log of the attempt before on this machine, of a trial that is stored elsewhere."""
 LOST_EXIT_CODE = 75
 
 # What an attempt goes on from, besides the checkpoints.
 _TAKEN_UP = (ATTEMPTS_FILE, POSITION_FILE, HISTORY_FILE, FAILURE_FILE, RESULT_FILE)
+
+# The only files that a trial takes back. Another that is gone was not removed by it.
+_TAKEN_BACK = frozenset({PROGRESS_FILE, FAILURE_FILE})
+
+_LOG_MARK_BYTES = 16
 
 # How often a trial asks an object store whether the run is to stop. Each look is a request.
 _LOOK_EVERY_S = 2.0
@@ -122,12 +129,14 @@ class StoredHome:
         owner = {"token": self._token, "host": socket.gethostname(), "pid": os.getpid()}
         write_bytes(self._there, OWNER_FILE, json.dumps(owner).encode())
         self._clear()
+        self._there.remove(PROGRESS_FILE)  # of an attempt that is no more
         stored = self._there.names()
         for name in _TAKEN_UP:
             if name in stored:
                 _copy(self._there, name, self._here)
         if LOG_FILE in stored:
             self._earlier_log = self._there.read(LOG_FILE)
+        self._earlier_log += self._unstored_end()
         for name in self._run.below(PROBES_DIR).names():
             _copy(self._run.below(PROBES_DIR), name, LocalFolder(self._run_dir / PROBES_DIR))
         self._published = self._stamps()
@@ -140,14 +149,14 @@ class StoredHome:
     def publish(self) -> None:
         """See `Home`."""
         with self._publishing:
-            self.check_owner()
             found = self._stamps()
             # A result is only seen here once all that belongs to it is.
             for name in sorted(found, key=lambda name: (name == RESULT_FILE, name)):
                 if found[name] != self._published.get(name):
+                    self.check_owner()  # the upload before may have taken minutes
                     self._upload(name)
                     self._published[name] = found[name]
-            for name in self._published.keys() - found.keys():
+            for name in (self._published.keys() - found.keys()) & _TAKEN_BACK:
                 self._there.remove(name)
                 del self._published[name]
 
@@ -199,10 +208,25 @@ class StoredHome:
             if self._here.has(name):  # else it was removed just now
                 raise
 
+    def _unstored_end(self) -> bytes:
+        """What an attempt that crashed on this machine had logged since it was stored last."""
+        before = self._here.path / LOG_BEFORE
+        if not before.is_file():
+            return b""
+        content = before.read_bytes()
+        before.unlink()
+        begin = self._earlier_log.find(content[:_LOG_MARK_BYTES])
+        while begin >= 0:
+            stored = self._earlier_log[begin:]
+            if content.startswith(stored):
+                return content[len(stored) :]
+            begin = self._earlier_log.find(content[:_LOG_MARK_BYTES], begin + 1)
+        return content
+
     def _clear(self) -> None:
         """Remove the directory's files, but for the lock that this process holds, and its log."""
         for name in self._here.names():
-            if name not in (LOCK_FILE, LOG_FILE):
+            if name not in (LOCK_FILE, LOG_FILE, LOG_BEFORE):
                 self._here.remove(name)
 
     def _watch(self) -> None:

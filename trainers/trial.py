@@ -58,6 +58,8 @@ def _attempt(spec: TrialSpec, context: TrialContext, books: Books) -> TrialResul
         raise _no_progress(spec, twice)
     (spec.trial_dir / FAILURE_FILE).unlink(missing_ok=True)
     books.start()
+    with suppress(OSError):  # so that an attempt that crashes at once is counted
+        context.publish()
     try:
         backend.configure(spec.threads, spec.recipe.deterministic, spec.gpus)
         return _run(spec, context, books)

@@ -168,13 +168,16 @@ class RunReport:
         return f"{trial.record.name} (run {trial.run})" if several else trial.record.name
 
 
-def collect(run_dir: Path) -> RunReport:
-    """Read a run directory; `ConfigError` where `run.yaml` is missing, damaged or not ours."""
+def collect(run_dir: Path, called: str | None = None) -> RunReport:
+    """Read a run directory; `ConfigError` where `run.yaml` is missing, damaged or not ours.
+
+    `called` is what the user calls it, where that is not its path.
+    """
     store = RunStore(run_dir)
     document = store.read()
     if document is None:
         raise ConfigError(
-            f"{run_dir} holds no {RUN_FILE}: not a run directory; "
+            f"{called or run_dir} holds no {RUN_FILE}: not a run directory; "
             "name the directory that `fer-orch run-all` was given as --run-dir"
         )
     provenance, warnings = _read_provenance(store.provenance_file)

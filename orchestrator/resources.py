@@ -1,0 +1,35 @@
+"""What a trial gets of the machines that there are, and how many fit at once."""
+
+from collections.abc import Sequence
+
+from datasets.errors import ConfigError
+from datasets.parallel import num_cores
+from orchestrator.config import RunConfig
+from orchestrator.hardware import local_gpus
+from orchestrator.plan import Node, Resources
+
+
+def local_node() -> Node:
+    """This machine."""
+    return Node(num_cores(), local_gpus())
+
+
+def trial_resources(config: RunConfig, nodes: Sequence[Node]) -> Resources:
+    """What each trial gets, and how many fit on the nodes at once.
+
+    A trial that asks for more than any node has raises `ConfigError` with the numbers.
+    """
+    asked = config.resources
+    cpus = asked.cpus_per_trial
+    gpus = asked.gpus_per_trial
+    if gpus is None:
+        gpus = 1.0 if any(node.gpus for node in nodes) else 0.0
+    places = sum(node.places(cpus, gpus) for node in nodes)
+    if not places:
+        have = ", ".join(f"{node.cpus} CPUs and {node.gpus} GPUs" for node in nodes) or "no node"
+        raise ConfigError(
+            f"a trial asks for {cpus} CPUs and {gpus:g} GPUs on one node, there are {have}; "
+            "lower resources.cpus_per_trial or resources.gpus_per_trial"
+        )
+    concurrent = min(places, asked.max_concurrent or places)
+    return Resources(cpus, gpus, concurrent, full=concurrent == places)
