@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -142,51 +143,19 @@ def run_trials(
     The connection of `ray_session` must be open.
     """
     root = store.root.absolute()  # here, where Tune runs its trials' drivers too
-    scratch, stop_file = root / _SCRATCH, root / STOP_FILE
+    scratch = root / _SCRATCH
     shutil.rmtree(scratch, ignore_errors=True)
-    by_name = {spec.name: spec for spec in specs}
-    records = [root / TRIALS_DIR / spec.name for spec in specs]
-    first = records[: resources.concurrent]
-    train_run = TrainRun(resources, max_failures, scratch, stop_file)
-
-    def drive(config: dict[str, Any]) -> dict[str, Any]:
-        spec = by_name[config["trial"]]
-        record = root / TRIALS_DIR / spec.name
-        if record not in first:
-            _let_pass(first, stop_file)
-        train_run.fit(spec)
-        # Ray's own result is None without a Ray checkpoint: the trial's file is what counts.
-        result = read_record(record / RESULT_FILE, TrialResult)
-        return {"accuracy": result.accuracy if result else math.nan}  # of None Tune would tell
-
-    tuner = tune.Tuner(
-        # A driver must not hold a CPU that its own worker waits for.
-        tune.with_resources(drive, {"CPU": 0, "node:__internal_head__": 0.001}),
-        param_space={"trial": tune.grid_search(list(by_name))},
-        tune_config=tune.TuneConfig(
-            max_concurrent_trials=resources.concurrent + resources.full,
-            reuse_actors=True,
-            trial_dirname_creator=_trial_dirname,
-        ),
-        run_config=tune.RunConfig(name="tune", storage_path=str(scratch), verbose=0),
-    )
-
+    train_run = TrainRun(resources, max_failures, scratch, root / STOP_FILE)
+    drivers = _Drivers(root, specs, resources.concurrent, train_run)
+    tuner = _tuner(drivers.drive, specs, resources, scratch)
     ended = threading.Event()
-
-    def stop() -> None:
-        try:
-            request_stop(root)
-            store.publish(STOP_FILE)
-        except OSError as error:  # nobody would hear of it
-            raise KeyboardInterrupt from error
-        # A terminal that is gone must not turn an orderly stop into a kill (rich exits then).
-        with suppress(Exception, SystemExit):
-            on_stop()
-        _end_once_all_let_go(records, ended)
-
+    records = [root / TRIALS_DIR / spec.name for spec in specs]
     store.remove(STOP_FILE)
     try:
-        with abandoned_places_freed(), sure_interrupts(first=stop):
+        with (
+            abandoned_places_freed(),
+            sure_interrupts(first=lambda: _stop(store, records, ended, on_stop)),
+        ):
             grid = tuner.fit()
     finally:
         ended.set()
@@ -198,6 +167,67 @@ def run_trials(
         for result in grid
         if result.error is not None and result.config
     }
+
+
+@dataclass(frozen=True)
+class _Drivers:
+    """What Tune runs, on this machine: one call of `drive` sees a trial through."""
+
+    root: Path
+    specs: list[TrialSpec]
+    concurrent: int
+    train_run: TrainRun
+
+    def drive(self, config: dict[str, Any]) -> dict[str, Any]:
+        """Run the trial that `config` names."""
+        (spec,) = [spec for spec in self.specs if spec.name == config["trial"]]
+        first = [self._record(spec) for spec in self.specs[: self.concurrent]]
+        if self._record(spec) not in first:
+            _let_pass(first, self.train_run.stop_file)
+        self.train_run.fit(spec)
+        # Ray's own result is None without a Ray checkpoint: the trial's file is what counts.
+        result = read_record(self._record(spec) / RESULT_FILE, TrialResult)
+        return {"accuracy": result.accuracy if result else math.nan}  # of None Tune would tell
+
+    def _record(self, spec: TrialSpec) -> Path:
+        return self.root / TRIALS_DIR / spec.name
+
+
+def _tuner(
+    drive: Callable[[dict[str, Any]], dict[str, Any]],
+    specs: list[TrialSpec],
+    resources: Resources,
+    scratch: Path,
+) -> tune.Tuner:
+    def trial(config: dict[str, Any]) -> dict[str, Any]:  # Tune wants a function, not a method
+        return drive(config)
+
+    return tune.Tuner(
+        # A driver must not hold a CPU that its own worker waits for.
+        tune.with_resources(trial, {"CPU": 0, "node:__internal_head__": 0.001}),
+        param_space={"trial": tune.grid_search([spec.name for spec in specs])},
+        tune_config=tune.TuneConfig(
+            max_concurrent_trials=resources.concurrent + resources.full,
+            reuse_actors=True,
+            trial_dirname_creator=_trial_dirname,
+        ),
+        run_config=tune.RunConfig(name="tune", storage_path=str(scratch), verbose=0),
+    )
+
+
+def _stop(
+    store: RunStore, records: list[Path], ended: threading.Event, on_stop: Callable[[], None]
+) -> None:
+    """Ask the trials to stop, and wait for them beside Ray."""
+    try:
+        request_stop(store.root)
+        store.publish(STOP_FILE)
+    except OSError as error:  # nobody would hear of it
+        raise KeyboardInterrupt from error
+    # A terminal that is gone must not turn an orderly stop into a kill (rich exits then).
+    with suppress(Exception, SystemExit):
+        on_stop()
+    _end_once_all_let_go(records, ended)
 
 
 def _let_pass(first: list[Path], stop_file: Path) -> None:
