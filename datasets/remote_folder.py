@@ -69,7 +69,7 @@ class RemoteFolder:
         return bool(self._info(name).is_file)
 
     def read(self, name: str) -> bytes:
-        """See `Folder`."""
+        """See `Folder`. One that is replaced meanwhile may be cut short: it has two requests."""
         system, root = _opened(self.address)
         with system.open_input_stream(f"{root}/{name}") as stream:
             data: bytes = stream.read()

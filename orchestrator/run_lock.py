@@ -120,10 +120,14 @@ def _wait_for_silence(store: RunStore, run: Folder, console: Console) -> None:
 
 
 def _driver_in(run: Folder) -> Driver | None:
-    try:
-        return Driver(**json.loads(run.read(DRIVER_FILE)))
-    except (FileNotFoundError, ValueError, TypeError):
-        return None
+    for _ in range(3):  # one that is replaced while it is read can be cut short
+        try:
+            return Driver(**json.loads(run.read(DRIVER_FILE)))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError):
+            continue
+    return None
 
 
 @contextmanager
