@@ -70,9 +70,10 @@ def node(tmp_path: Path) -> Iterator[Node]:
     node = Node(tmp_path)
     node.command("python3.11", PYTHON)
     yield node
-    if pid := node.read("fer-orch-watch.pid"):
-        with suppress(ProcessLookupError):  # it has ended already
-            os.killpg(int(pid), signal.SIGKILL)
+    for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended already
+            if str(tmp_path).encode() in cmdline.read_bytes():
+                os.kill(int(cmdline.parent.name), signal.SIGKILL)
 
 
 def wait_for(what: Callable[[], bool]) -> None:
