@@ -40,6 +40,7 @@ class TestThisMachine:
         assert str(tmp_path / "file") in output
         assert "give its machine the permission" in output
 
+    @pytest.mark.slow  # the store's client tries for seconds
     def test_a_bucket_that_is_not_there(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
