@@ -178,7 +178,7 @@ def try_storage(questions: Questions) -> Storage:
         finally:
             folder.remove(name)
     except Exception as error:  # whatever its client raises, the user must hear of it
-        return Storage(problem=str(error).strip().splitlines()[0] or type(error).__name__)
+        return Storage(problem=" ".join(str(error).split()) or type(error).__name__)
     if not same:
         return Storage(problem="it gives back other bytes than were written")
     return Storage(_PROBE_BYTES / (written - begin), _PROBE_BYTES / (read - written))

@@ -19,7 +19,12 @@ def cluster_nodes(bootstrap_file: Path = BOOTSTRAP_FILE) -> list[Node]:
     """CPUs and GPUs of each node that the cluster has, or may have once it has grown."""
     alive = [_node(one["Resources"]) for one in ray.nodes() if one["Alive"]]
     may_have = _from_ray() or _from_bootstrap(bootstrap_file)
-    return may_have if len(may_have) > len(alive) else alive
+    # A file for machines of one's own counts nodes and not what they have.
+    return may_have if _size(may_have) > _size(alive) else alive
+
+
+def _size(nodes: list[Node]) -> tuple[int, int]:
+    return sum(node.gpus for node in nodes), sum(node.cpus for node in nodes)
 
 
 def _node(resources: Mapping[str, Any]) -> Node:

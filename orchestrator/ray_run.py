@@ -98,12 +98,9 @@ def _connect(options: dict[str, Any], runtime_env: dict[str, Any]) -> None:
             ray.shutdown()
             if local and not last:
                 continue
-            raise ConfigError(f"Ray at {where} can't be reached: {_last_line(error)}") from error
-
-
-def _last_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[-1] if lines else type(error).__name__
+            # On one line, and whole: that versions differ is told on several.
+            text = " ".join(str(error).split()) or type(error).__name__
+            raise ConfigError(f"Ray at {where} can't be reached: {text}") from error
 
 
 def _raise_interrupt(number: int, frame: FrameType | None) -> None:
