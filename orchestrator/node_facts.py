@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from datasets.folder import as_folder
-from trainers.backend import quiet_environment
+from trainers.backend import keras_environment
 
 PACKAGES = ("ray", "tensorflow", "keras", "numpy", "pyarrow", "pydantic")
 """Packages whose versions a result or the exchange between nodes depends on."""
@@ -95,7 +95,7 @@ def _tensorflow_gpus() -> int | None:
     try:
         done = subprocess.run(
             [sys.executable, "-c", _COUNT_GPUS],
-            env=environment | quiet_environment(),
+            env=environment | keras_environment(),
             capture_output=True,
             text=True,
             timeout=_TENSORFLOW_S,

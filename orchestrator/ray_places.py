@@ -3,7 +3,8 @@
 A placement group lives on when the actor that made it dies, as long as the job does. Train starts
 an actor that is to remove it, but in Ray 2.60 that one asks the dashboard, which a Ray on this
 machine does without, and looks the address up in a file that belongs to whoever ran `ray start`
-last: it then hears that the controller is unknown and ends a trial in perfect health.
+last: it then hears that the controller is unknown and ends a trial in perfect health. So
+`lean_trainer` leaves it out.
 """
 
 import logging
@@ -19,9 +20,6 @@ from ray.util.placement_group import PlacementGroup
 
 _GroupData = gcs_pb2.PlacementGroupTableData
 _ActorData = gcs_pb2.ActorTableData
-
-# Nothing answers there, so that Train's own actor learns nothing and does nothing.
-NO_API_SERVER = {"RAY_API_SERVER_ADDRESS": "http://127.0.0.1:9"}
 
 _INTERVAL_S = 2.0
 _END_S = 5.0

@@ -30,10 +30,10 @@ from orchestrator.hardware import local_gpus
 from orchestrator.interrupts import sure_interrupts
 from orchestrator.plan import Resources
 from orchestrator.ray_environment import check_listening
-from orchestrator.ray_places import NO_API_SERVER, abandoned_places_freed
+from orchestrator.ray_places import abandoned_places_freed
 from orchestrator.ray_trial import TrainRun
 from orchestrator.run_store import RunStore
-from trainers.backend import allocator_environment, quiet_environment
+from trainers.backend import allocator_environment, keras_environment
 from trainers.home import TRIALS_DIR
 from trainers.interruption import STOP_FILE, request_stop
 from trainers.result import FAILURE_FILE, PROGRESS_FILE, RESULT_FILE, TrialResult, read_record
@@ -71,7 +71,7 @@ def ray_session(address: str | None) -> Iterator[None]:
             "num_gpus": local_gpus(),
             "include_dashboard": False,
         }
-    _connect(options, _runtime_env(local=address is None))
+    _connect(options, _runtime_env())
     # ray.init puts its own handler there, which ends the process as if the run were over.
     signal.signal(signal.SIGTERM, _raise_interrupt)
     try:
@@ -107,7 +107,7 @@ def _raise_interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _runtime_env(local: bool) -> dict[str, Any]:
+def _runtime_env() -> dict[str, Any]:
     packages = [
         str(Path(str(module.__file__)).parent) for module in (datasets, trainers, orchestrator)
     ]
@@ -115,13 +115,12 @@ def _runtime_env(local: bool) -> dict[str, Any]:
         "py_modules": packages,
         "excludes": ["**/__pycache__"],
         "env_vars": {
-            **quiet_environment(),
+            **keras_environment(),
             **allocator_environment(),
             "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": _HEALTH_CHECK_S,
             "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": _PLACE_WAIT_S,
             "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": _NOTICE_POLL_S,
             "RAY_USAGE_STATS_ENABLED": "0",
-            **(NO_API_SERVER if local else {}),
         },
     }
 

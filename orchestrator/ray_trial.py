@@ -135,11 +135,11 @@ class TrainRun:
 
     def _fit_once(self, spec: TrialSpec) -> None:
         # Heavy, and the worker, which imports this module too, does not need it.
-        from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+        from orchestrator.lean_trainer import LeanTrainer
 
         shutil.rmtree(self.scratch / "train" / spec.name, ignore_errors=True)
         gpus = self.resources.gpus
-        DataParallelTrainer(
+        LeanTrainer(
             work,
             train_loop_config={"spec": spec},
             scaling_config=ray.train.ScalingConfig(

@@ -63,3 +63,15 @@ def test_a_run_ends_though_rays_head_does_not_answer_any_more(monkeypatch: pytes
         assert time.monotonic() - begin < 30
     finally:
         answered.set()
+
+
+def test_a_trial_starts_no_actor_that_it_has_no_use_for():
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+    from orchestrator.lean_trainer import LeanTrainer
+
+    def callbacks(trainer: DataParallelTrainer) -> set[str]:
+        return {type(one).__name__ for one in trainer._create_default_callbacks()}
+
+    left_out = {"DatasetsCallback", "PlacementGroupCleanerCallback"}
+    assert callbacks(DataParallelTrainer(print)) - callbacks(LeanTrainer(print)) == left_out

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from datasets.errors import ConfigError
 from datasets.labels import NUM_CLASSES
-from trainers import backend
 from trainers.architectures import Architecture
 from trainers.recipe import Recipe
 from trainers.weights import find_weights
@@ -78,8 +77,14 @@ def compile_model(model: "keras.Model", recipe: Recipe) -> None:
     """
     import keras
 
+    optimizer = keras.optimizers.Adam
+    if keras.backend.backend() == "tensorflow":
+        from trainers import fused
+
+        fused.fuse_batch_norm(model)
+        optimizer = fused.FusedAdam
     model.compile(
-        optimizer=backend.adam(recipe.learning_rate),
+        optimizer=optimizer(recipe.learning_rate),
         loss=recipe.loss,
         metrics=["accuracy"],
         jit_compile=False,  # XLA would choose other bits on other machines.
