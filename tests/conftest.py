@@ -4,11 +4,16 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from datasets.prepare import synth
 from tests.host_needs import missing
+
+if TYPE_CHECKING:
+    from tests.clusters import Cluster
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -46,3 +51,14 @@ def undisturbed(small_shards: Path, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("undisturbed")
     finish(small_shards, folder)
     return folder
+
+
+@pytest.fixture(scope="session", name="cluster")
+def _cluster() -> "Iterator[Cluster]":
+    """A laptop and three hosts, with Ray as clusters/on-prem.yaml says."""
+    from tests.clusters import cluster
+    from tests.hosts import ROOT
+
+    shipped = yaml.safe_load((ROOT / "clusters" / "on-prem.yaml").read_text(encoding="utf-8"))
+    with cluster(shipped, venv="~/fer-orch-venv") as one:
+        yield one

@@ -1,10 +1,11 @@
-"""A cluster that `ray up` makes over three hosts: who may use it, and what becomes of a host."""
+"""A cluster that `ray up` makes over three hosts: who may use it, and what becomes of a host.
+
+What tests do to a worker, they undo: `test_cluster_run` has the same cluster.
+"""
 
 import re
-from collections.abc import Iterator
 
 import pytest
-import yaml
 
 from tests.clusters import (
     WITH_TOKEN,
@@ -12,43 +13,11 @@ from tests.clusters import (
     answer,
     ask,
     await_nodes,
-    cluster,
     put,
     watch_nodes,
 )
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1200)]
-
-# Takes the place of clusters/on-prem.yaml until that is there.
-SHIPPED = """
-cluster_name: fer-orch
-provider:
-  type: local
-  head_ip: HEAD
-  worker_ips: [WORKER, WORKER]
-auth:
-  ssh_user: USER
-file_mounts:
-  ~/.ray/auth_token: ~/.ray/auth_token
-setup_commands:
-  - pip install fer-orch
-head_start_ray_commands:
-  - ray stop
-  - >-
-    export RAY_AUTH_MODE=token; ray start --head --port=6379 --dashboard-host=0.0.0.0
-    --autoscaling-config=~/ray_bootstrap_config.yaml
-worker_start_ray_commands:
-  - ray stop
-  - export RAY_AUTH_MODE=token; ray start --num-cpus=8 --address=$RAY_HEAD_IP:6379
-"""
-
-
-@pytest.fixture(scope="module", name="cluster")
-def _cluster() -> Iterator[Cluster]:
-    """Three hosts with Ray and a laptop; what tests do to a worker, they undo."""
-    with cluster(yaml.safe_load(SHIPPED)) as one:
-        yield one
-
 
 HOSTNAMES = """
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On

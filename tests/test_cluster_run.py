@@ -4,14 +4,13 @@ import json
 import shlex
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
 from datasets.folder import Folder, as_folder
-from tests.clusters import WITH_TOKEN, Cluster, ask, cluster
+from tests.clusters import WITH_TOKEN, Cluster, ask
 from tests.hosts import ROOT, Host
 from tests.test_run import wait_until
 from trainers.result import RESULT_FILE, TrialProgress, TrialResult
@@ -41,13 +40,6 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return run_dir
-
-
-@pytest.fixture(scope="module", name="cluster")
-def _cluster() -> Iterator[Cluster]:
-    shipped = yaml.safe_load((ROOT / "clusters" / "on-prem.yaml").read_text(encoding="utf-8"))
-    with cluster(shipped, venv="~/fer-orch-venv") as one:
-        yield one
 
 
 def on_head(cluster: Cluster, *words: str) -> subprocess.Popen[str]:
