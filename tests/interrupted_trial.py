@@ -1,7 +1,7 @@
-"""Runs one small trial in a process of its own that a named moment ends.
+"""Runs one small trial, whose process a named moment ends.
 
-`python tests/interrupted_trial.py SHARDS FOLDER [MOMENT]`: files go to FOLDER/trial. MOMENT is
-where this very process is ended, as `kill -9` would, or asked to stop:
+Files go to FOLDER/trial. MOMENT is where this very process is ended, as `kill -9` would, or asked
+to stop:
 
     kill-step:K         after the K-th step of the trial, counted over its epochs
     stop-step:K         the same, but the trial is asked to stop
@@ -17,12 +17,12 @@ where this very process is ended, as `kill -9` would, or asked to stop:
     cut-cache:K         it cuts them short
     clock-back:S        the clock is S seconds behind the one of the attempt before
     hold-out:F          no end: so much of training is held out to choose the epoch
+    architecture:NAME   no end: another than the small one of `small_net`
 """
 
 import os
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -33,6 +33,7 @@ import numpy as np
 
 from datasets import files
 from datasets.batches import EvaluationBatches
+from tests import small_net
 from trainers import checkpoint, checkpoint_writer, context, writing
 from trainers.books import Books
 from trainers.checkpoint import Position
@@ -45,7 +46,6 @@ from trainers.trial import run_trial
 
 STEPS_PER_EPOCH = 3
 EPOCHS = 2
-ARCHITECTURE = "mobilenet"
 RECIPE = Recipe(
     image_size=32,
     batch_size=8,
@@ -57,11 +57,13 @@ RECIPE = Recipe(
 )
 
 
-def spec_of(shards: Path, folder: Path, hang_s: float) -> TrialSpec:
+def spec_of(
+    shards: Path, folder: Path, hang_s: float = 300, architecture: str = small_net.NAME
+) -> TrialSpec:
     """The trial: two epochs of three steps, a checkpoint at each second step."""
     return TrialSpec(
-        name=f"{ARCHITECTURE}-s0",
-        architecture=ARCHITECTURE,
+        name=f"{architecture}-s0",
+        architecture=architecture,
         seed=0,
         recipe=RECIPE,
         shards=str(shards),
@@ -216,8 +218,8 @@ def arrange(moment: str, spec: TrialSpec) -> None:
     elif kind == "disk-error":
         code, times = where.split(":")
         on_disk(int(code), int(times))
-    elif kind == "hold-out":
-        pass  # it is in the recipe already
+    elif kind in {"hold-out", "architecture"}:
+        pass  # it is in the specification already
     elif kind == "clock-back":
         set_back(float(where))
     else:
@@ -242,22 +244,29 @@ class KeepingContext(LocalContext):
         super().forget()
 
 
-def holding_out(spec: TrialSpec, moments: list[str]) -> TrialSpec:
-    """The trial with a part of training held out, where a moment says so."""
-    parts = [float(one.partition(":")[2]) for one in moments if one.startswith("hold-out")]
-    update = {"selection_fraction": parts[0]} if parts else {}
-    return replace(spec, recipe=spec.recipe.model_copy(update=update))
+def asked_for(shards: Path, folder: Path, moments: list[str]) -> TrialSpec:
+    """The trial as the moments that are no end want it."""
+    told = dict(one.split(":", 1) for one in moments)
+    spec = spec_of(
+        shards,
+        folder,
+        hang_s=25 if "hang-step" in told else 300,
+        architecture=told.get("architecture", small_net.NAME),
+    )
+    part = {"selection_fraction": float(told["hold-out"])} if "hold-out" in told else {}
+    return replace(spec, recipe=spec.recipe.model_copy(update=part))
 
 
-if __name__ == "__main__":
-    hangs = any(one.startswith("hang") for one in sys.argv[3:])
-    spec = spec_of(Path(sys.argv[1]), Path(sys.argv[2]), hang_s=25 if hangs else 300)
-    spec = holding_out(spec, sys.argv[3:])
+def main(shards: Path, folder: Path, moments: list[str]) -> int:
+    """Run the trial; the exit code of a process that did nothing else."""
+    small_net.register()
+    spec = asked_for(shards, folder, moments)
     (spec.trial_dir / STOP_FILE).unlink(missing_ok=True)
     context._LOOK_EVERY_S = 0.0  # a stop is seen after the very step
-    for one in sys.argv[3:]:
+    for one in moments:
         arrange(one, spec)
     try:
         run_trial(spec, KeepingContext(spec))
     except TrialInterrupted:
-        sys.exit(3)
+        return 3
+    return 0

@@ -1,28 +1,49 @@
 """Runs the small trial of `interrupted_trial` in processes of their own, and compares outcomes."""
 
+import multiprocessing
 import os
-import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from trainers.result import RESULT_FILE, TrialResult, read_record
 
-SCRIPT = Path(__file__).parent / "interrupted_trial.py"
 INTERRUPTED, KILLED = 3, -9
+_TIMEOUT_S = 600
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["tests.warm_keras"])
 
 
-def run(shards: Path, folder: Path, *moments: str) -> subprocess.CompletedProcess[str]:
+@dataclass(frozen=True)
+class Ended:
+    """How a trial's process ended, and what it wrote to its standard error."""
+
+    returncode: int | None
+    stderr: str
+
+
+def run(shards: Path, folder: Path, *moments: str) -> Ended:
     """Run the trial's process to its end, however it ends."""
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), str(shards), str(folder), *moments],
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "stderr.txt"
+    log.write_text("")
+    process = _PROCESSES.Process(target=_trial, args=(shards, folder, moments, log))
+    process.start()
+    process.join(_TIMEOUT_S)
+    if process.is_alive():
+        process.kill()
+        raise TimeoutError(log.read_text())
+    return Ended(process.exitcode, log.read_text())
+
+
+def _trial(shards: Path, folder: Path, moments: tuple[str, ...], log: Path) -> None:
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
+    os.dup2(descriptor, 2)
+    from tests import interrupted_trial
+
+    sys.exit(interrupted_trial.main(shards, folder, list(moments)))
 
 
 def finish(shards: Path, folder: Path, *moments: str) -> TrialResult:

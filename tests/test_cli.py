@@ -161,6 +161,7 @@ def test_a_place_without_permission_is_named(refused, shards: Path, tmp_path: Pa
     assert "can't be written" in message
 
 
+@pytest.mark.slow
 def test_weights_that_are_missing_or_do_not_fit_are_named(refused, shards: Path, tmp_path: Path):
     (tmp_path / "weights").mkdir()
     words = (

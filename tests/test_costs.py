@@ -120,7 +120,7 @@ def test_a_cost_that_can_not_be_measured_costs_its_own_figure_and_a_note(
     monkeypatch.setattr("trainers.backend.named_device", lambda: "a device")
     monkeypatch.setattr(target, no_answer)
     model = build_model(architecture("mobilenet"), SMALL, seed=0)
-    examined = examine(model, spec_of(tmp_path / "shards", tmp_path, 300), 10.0)
+    examined = examine(model, spec_of(tmp_path / "shards", tmp_path), 10.0)
     assert examined.notes == (f"without {name}: RuntimeError: the driver does not answer",)
     costs = asdict(examined.costs)
     assert [each for each, value in costs.items() if value is None] == [name]

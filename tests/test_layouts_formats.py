@@ -70,7 +70,7 @@ def test_a_name_in_latin_1_is_found(tmp_path: Path) -> None:
     assert manifest.num_rows == 4 * 8 + 1
 
 
-@pytest.mark.parametrize("format", ["arrow", "tfrecord"])
+@pytest.mark.parametrize("format", ["arrow", pytest.param("tfrecord", marks=pytest.mark.slow)])
 def test_a_disk_that_fills_up_leaves_no_half_shard(tmp_path: Path, format: str) -> None:
     """The kernel refuses every byte of a file past a limit, as it does on a full disk."""
     source = csv_source(tmp_path / "source", per_class=20, size=64)

@@ -112,7 +112,7 @@ def test_curves_of_another_length_than_the_stages_are_not_shown(tmp_path: Path):
 
 @pytest.mark.slow
 def test_in_stages_and_in_one_go_end_with_the_same_bits(tmp_path: Path):
-    command = [sys.executable, "-m", "orchestrator", "multistage", "--architecture", "mobilenetv2"]
+    command = [sys.executable, "-m", "orchestrator", "multistage", "--architecture", "mobilenet"]
     command += ["--stages", "1,2", "--preset", "demo", "--run-dir", str(tmp_path)]
     for setting in ("recipe.image_size=32", "data.drawn.train=48", "data.drawn.validation=16"):
         command += ["--set", setting]
@@ -128,7 +128,7 @@ def test_in_stages_and_in_one_go_end_with_the_same_bits(tmp_path: Path):
     )
     assert result.is_identical
     staged = json.loads(
-        (tmp_path / "multistage/staged/trials/mobilenetv2-s0/result.json").read_text()
+        (tmp_path / "multistage/staged/trials/mobilenet-s0/result.json").read_text()
     )
     assert staged["restarts_by_cause"] == {"stage_over": 1}
     again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

@@ -17,6 +17,7 @@ from orchestrator.cli import app
 from orchestrator.predict import find_images, find_model
 from orchestrator.predict_cli import printable
 from orchestrator.run_store import RunStore
+from tests import small_net
 from tests.made_up_runs import MadeUpRun, write_run
 from trainers.result import MODEL_FILE, TrialState
 
@@ -182,7 +183,7 @@ def test_a_trials_own_model_is_found_in_its_directory_and_used(undisturbed: Path
     probes = json.loads((trial / "probes" / "probes.json").read_text())["poses"]
     pictures = [trial / "probes" / one["image_file"] for one in probes]
     found = document(predict(trial, *pictures, "--json"))
-    assert found["architecture"] == "mobilenet"
+    assert found["architecture"] == small_net.NAME
     for one, probe in zip(found["images"], probes, strict=True):
         np.testing.assert_allclose(
             list(one["probabilities"].values()), probe["probabilities"], atol=1e-5

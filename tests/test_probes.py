@@ -11,8 +11,8 @@ from datasets.drawn import probe_faces
 from datasets.errors import ConfigError
 from datasets.images import decode_rgb
 from datasets.probe_images import PROBE_SEED, drawn_probes, probe_label, read_probes
-from tests.interrupted_trial import ARCHITECTURE, RECIPE, spec_of
-from tests.resuming import result_of
+from tests.interrupted_trial import RECIPE, spec_of
+from tests.resuming import finish, result_of
 from trainers import examination
 from trainers.architectures import ARCHITECTURES, architecture
 from trainers.context import LocalContext
@@ -21,6 +21,7 @@ from trainers.recipe import RECIPES
 from trainers.result import PROBES_FILE, TrialProbes, read_record
 from trainers.trial import run_trial
 
+ARCHITECTURE = "mobilenet"
 POSES = ("front", "occluded", "right", "left")
 SMALL = RECIPES["demo"].model_copy(update={"image_size": 32})
 
@@ -120,9 +121,17 @@ def test_the_first_convolution_is_the_one_that_sees_the_image(name: str):
 
 
 @pytest.fixture(scope="module")
-def trial(undisturbed: Path) -> Path:
-    """A small trial that has been trained."""
-    return undisturbed / "trial"
+def trained(small_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trial of one of the fourteen that has been trained."""
+    folder = tmp_path_factory.mktemp("trained")
+    finish(small_shards, folder, f"architecture:{ARCHITECTURE}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trial(trained: Path) -> Path:
+    """Its files."""
+    return trained / "trial"
 
 
 @pytest.mark.slow
@@ -156,8 +165,8 @@ def test_a_trained_trial_leaves_answers_and_maps_as_a_model_made_by_hand_gives_t
 
 
 @pytest.mark.slow
-def test_a_trained_trial_says_what_its_model_costs(undisturbed: Path):
-    result = result_of(undisturbed)
+def test_a_trained_trial_says_what_its_model_costs(trained: Path):
+    result = result_of(trained)
     row = ARCHITECTURES[ARCHITECTURE]
     assert result.gflops == pytest.approx(2 * row.gmacs_224 * (32 / 224) ** 2, rel=0.01)
     assert result.latency_ms is not None
@@ -173,7 +182,7 @@ def test_a_trained_trial_says_what_its_model_costs(undisturbed: Path):
 def test_examining_changes_nothing_in_the_model_and_gives_the_same_bytes_again(tmp_path: Path):
     from trainers.model import build_model, compile_model
 
-    spec = spec_of(tmp_path / "shards", tmp_path, 300)
+    spec = spec_of(tmp_path / "shards", tmp_path, architecture=ARCHITECTURE)
     model = build_model(architecture(ARCHITECTURE), RECIPE, seed=0)
     compile_model(model, RECIPE)
     variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
@@ -194,7 +203,11 @@ def test_the_users_pictures_are_shown_and_named_with_an_unknown_label(tmp_path: 
     from trainers.model import build_model
 
     folder = write_pictures(tmp_path / "mine", front="front.JPG")
-    spec = replace(spec_of(tmp_path / "shards", tmp_path, 300), probes=folder, probes_label=None)
+    spec = replace(
+        spec_of(tmp_path / "shards", tmp_path, architecture=ARCHITECTURE),
+        probes=folder,
+        probes_label=None,
+    )
     examined = examine(build_model(architecture(ARCHITECTURE), RECIPE, seed=0), spec, None)
     record = examined.probes.record
     assert record.source == "files"
@@ -216,7 +229,7 @@ def test_a_trial_is_not_lost_for_want_of_a_picture(
     monkeypatch.setattr(examination, "OneImageModel", no_memory)
     # Another test may have started TensorFlow in this process, which fixes its threads.
     monkeypatch.setattr("trainers.backend.configure", lambda *_: None)
-    spec = spec_of(small_shards, tmp_path, 300)
+    spec = spec_of(small_shards, tmp_path, architecture=ARCHITECTURE)
     result = run_trial(spec, LocalContext(spec.trial_dir))
     assert result.notes == ["without probes and latency: MemoryError: not a byte left"]
     assert (result.latency_ms, result.latency_ms_p90) == (None, None)

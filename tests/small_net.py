@@ -1,0 +1,54 @@
+"""A fifteenth architecture for tests that run many trials: built and traced in a second.
+
+It has what a resume can get wrong: batch normalisation, dropout with its own random state, and a
+depthwise convolution. The fourteen themselves are resumed in `test_resume` and by
+`benchmarks/resume_all.py`.
+"""
+
+from types import SimpleNamespace
+from typing import Any
+
+from trainers.architectures import ARCHITECTURES, Architecture
+
+NAME = "smallnet"
+ROW = Architecture(
+    id=NAME,
+    title="SmallNet",
+    family="SmallNet",
+    module=NAME,
+    builder="SmallNet",
+    preprocessing="tf",
+    parameters_1000=0,
+    size_mb_paper=0,
+    min_size=8,
+    gmacs_224=0.1,
+    setup_s=1,
+    weights_file="",
+)
+
+
+def register() -> None:
+    """Let this process' table and Keras know it, under the names that the others have."""
+    import keras
+
+    ARCHITECTURES[NAME] = ROW
+    module = SimpleNamespace(
+        SmallNet=_build, preprocess_input=keras.applications.mobilenet.preprocess_input
+    )
+    setattr(keras.applications, NAME, module)
+
+
+def _build(include_top: bool, weights: None, input_tensor: Any, pooling: str) -> Any:
+    import keras
+    from keras import layers
+
+    assert not include_top
+    assert weights is None
+    assert pooling == "avg"
+    values = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(input_tensor)
+    values = layers.ReLU()(layers.BatchNormalization()(values))
+    values = layers.DepthwiseConv2D(3, strides=2, padding="same", use_bias=False)(values)
+    values = layers.ReLU()(layers.BatchNormalization()(values))
+    values = layers.Conv2D(32, 1)(values)
+    values = layers.Dropout(0.1)(layers.GlobalAveragePooling2D()(values))
+    return keras.Model(keras.utils.get_source_inputs(input_tensor), values)
