@@ -1,11 +1,14 @@
-"""Drains one Ray node, as `ray drain-node` does."""
+"""Drains one Ray node, as `ray drain-node` does, and sees that one is drained."""
 
+import logging
 import time
 
 import ray
 from ray.core.generated import autoscaler_pb2
 
 from orchestrator.cloud_notices import Notice
+
+_ASK_EVERY_S = 1.0
 
 
 class DrainError(RuntimeError):
@@ -35,3 +38,28 @@ def drain_node(address: str, notice: Notice, node_id: str | None = None) -> None
             ray.shutdown()
     if not accepted:
         raise DrainError(f"Ray does not drain the node: {why}")
+
+
+class DrainNotice:
+    """Whether Ray is about to take this process' node away.
+
+    `ray.train.get_preemption_info` tells it too, from an actor that Train starts for each trial in
+    a process of its own, 2.6 s of a core. It asks the GCS, as this does, once a second at most.
+    """
+
+    def __init__(self) -> None:
+        self._asked_at = -_ASK_EVERY_S
+        self._given = False
+
+    def given(self) -> bool:
+        """True once the node is being drained; False while the GCS does not answer."""
+        now = time.monotonic()
+        if not self._given and now - self._asked_at >= _ASK_EVERY_S:
+            self._asked_at = now
+            try:
+                # No public way tells of nodes that are being drained but that actor.
+                draining = ray._private.state.state.get_draining_nodes()
+                self._given = ray.get_runtime_context().get_node_id() in draining
+            except Exception:  # the head may be away for a while; Ray itself will end the trial
+                logging.getLogger(__name__).debug("no look at draining nodes", exc_info=True)
+        return self._given

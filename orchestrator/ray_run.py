@@ -53,9 +53,6 @@ _LET_GO_S = 15.0
 # How often Train looks at its worker; the default of two seconds only delays start and end.
 _HEALTH_CHECK_S = "0.2"
 
-# How often Train asks Ray whether a node is being drained; of two minutes' notice five are dear.
-_NOTICE_POLL_S = "1"
-
 
 @contextmanager
 def ray_session(address: str | None) -> Iterator[None]:
@@ -119,7 +116,7 @@ def _runtime_env() -> dict[str, Any]:
             **allocator_environment(),
             "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": _HEALTH_CHECK_S,
             "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": _PLACE_WAIT_S,
-            "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": _NOTICE_POLL_S,
+            "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # `DrainNotice` is in its place
             "RAY_USAGE_STATS_ENABLED": "0",
         },
     }

@@ -14,6 +14,7 @@ import ray.train
 
 from datasets.errors import FerOrchError
 from orchestrator.plan import Resources
+from orchestrator.ray_drain import DrainNotice
 from orchestrator.run_view import view_root
 from trainers.books import ATTEMPTS_FILE, Attempt, End, Entry, parse_entries
 from trainers.checkpoint import CheckpointStore, Position
@@ -46,6 +47,11 @@ class RayContext(LocalContext):
     Ray keeps. Ray hears of each epoch, and is asked whether the node is about to go.
     """
 
+    def __init__(self, spec: TrialSpec) -> None:
+        stop_file = spec.run_dir / STOP_FILE
+        super().__init__(spec.trial_dir, spec.resilience, stop_file, spec.run_folder)
+        self._notice = DrainNotice()
+
     def report(self, metrics: dict[str, float]) -> None:
         """Forward an epoch's figures to Train. Tune gets none: it would need a queue, in a process
         of its own for each trial, to carry what the trial's files say already.
@@ -54,7 +60,7 @@ class RayContext(LocalContext):
 
     def preemption_notice(self) -> bool:
         """True once Ray says that this worker's node is being drained."""
-        return ray.train.get_preemption_info() is not None
+        return self._notice.given()
 
 
 def work(config: dict[str, Any]) -> None:
@@ -78,7 +84,7 @@ def work(config: dict[str, Any]) -> None:
     _send_output_to(log_file)
     log = logging.getLogger(__name__)
     try:
-        run_trial(spec, RayContext(spec.trial_dir, spec.resilience, stop_file, run))
+        run_trial(spec, RayContext(spec))
     except TrialInterrupted as interrupted:
         log.info("%s", interrupted)
     except FerOrchError:
