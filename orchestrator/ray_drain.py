@@ -1,12 +1,15 @@
 """Drains one Ray node, as `ray drain-node` does, and sees that one is drained."""
 
 import logging
+import threading
 import time
 
 import ray
 from ray.core.generated import autoscaler_pb2
 
 from orchestrator.cloud_notices import Notice
+
+logger = logging.getLogger(__name__)
 
 _ASK_EVERY_S = 1.0
 
@@ -44,22 +47,39 @@ class DrainNotice:
     """Whether Ray is about to take this process' node away.
 
     `ray.train.get_preemption_info` tells it too, from an actor that Train starts for each trial in
-    a process of its own, 2.6 s of a core. It asks the GCS, as this does, once a second at most.
+    a process of its own, 2.6 s of a core. It asks the GCS once a second, as this does, in a thread:
+    a head that is silent for a while keeps the question waiting as long, and must not keep the
+    training waiting too.
     """
 
     def __init__(self) -> None:
-        self._asked_at = -_ASK_EVERY_S
-        self._given = False
+        self._given = threading.Event()
+        self._ended = threading.Event()
+        threading.Thread(target=self._watch, name="drain notice", daemon=True).start()
 
     def given(self) -> bool:
         """True once the node is being drained; False while the GCS does not answer."""
-        now = time.monotonic()
-        if not self._given and now - self._asked_at >= _ASK_EVERY_S:
-            self._asked_at = now
+        return self._given.is_set()
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._ended.set()
+
+    def _watch(self) -> None:
+        failing = False
+        while not self._given.is_set() and not self._ended.is_set():
             try:
-                # No public way tells of nodes that are being drained but that actor.
-                draining = ray._private.state.state.get_draining_nodes()
-                self._given = ray.get_runtime_context().get_node_id() in draining
-            except Exception:  # the head may be away for a while; Ray itself will end the trial
-                logging.getLogger(__name__).debug("no look at draining nodes", exc_info=True)
-        return self._given
+                if _is_drained():
+                    self._given.set()
+                failing = False
+            except Exception:  # the head may be away; if it stays away, Ray itself ends the trial
+                if not failing:
+                    logger.warning("can't ask whether this node is being drained", exc_info=True)
+                failing = True
+            self._ended.wait(_ASK_EVERY_S)
+
+
+def _is_drained() -> bool:
+    # No public way but that actor tells of the nodes that are being drained.
+    draining = ray._private.state.state.get_draining_nodes()
+    return ray.get_runtime_context().get_node_id() in draining

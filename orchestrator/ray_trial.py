@@ -62,6 +62,11 @@ class RayContext(LocalContext):
         """True once Ray says that this worker's node is being drained."""
         return self._notice.given()
 
+    def close(self) -> None:
+        """See `TrialContext`."""
+        self._notice.close()
+        super().close()
+
 
 def work(config: dict[str, Any]) -> None:
     """What the Train worker runs. Its output goes to the trial's log, not to the terminal.

@@ -216,3 +216,15 @@ def test_a_processor_without_a_name_is_unknown(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda *_: [])
     assert backend.named_device() is None
     assert backend.device_name()  # a general word, for comparing
+
+
+@pytest.mark.parametrize(("value", "told"), [("0", "off"), ("FALSE", "off"), ("1", "on")])
+def test_whether_onednn_is_used_is_among_the_versions(monkeypatch, value: str, told: str):
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", value)
+    assert backend.versions()["oneDNN"] == told
+    assert backend.keras_environment()["TF_ENABLE_ONEDNN_OPTS"] == value
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    assert backend.versions()["oneDNN"] == "on"
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert "oneDNN" not in backend.versions()

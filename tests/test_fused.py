@@ -73,6 +73,18 @@ def test_a_batch_of_one_value_moves_no_variance_out_of_bounds():
     np.testing.assert_allclose(model.layers[1].moving_variance.numpy(), 0.5)
 
 
+def test_what_is_not_a_number_stays_none():
+    """So that a trial that diverges is seen to."""
+    model = normalising()
+    fuse_batch_norm(model)
+    model.compile(keras.optimizers.SGD(0.1), loss="mse")
+    images = np.zeros((2, 5, 4, 3), "float32")
+    images[1, 2, 3, 1] = np.nan
+    assert np.isnan(model.train_on_batch(images, np.zeros_like(images)))
+    assert np.isnan(model.layers[1].moving_mean.numpy()).tolist() == [False, True, False]
+    assert np.isnan(model.predict_on_batch(images)).any()
+
+
 def test_a_frozen_layer_moves_nothing():
     model = normalising()
     model.layers[1].trainable = False

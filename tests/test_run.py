@@ -265,10 +265,13 @@ def ends_of(run_dir: Path, trial: str) -> list[Cause]:
 
 def test_a_second_ctrl_c_stops_at_once_and_finished_work_stays(undisturbed: Path, tmp_path: Path):
     run_dir = tmp_path / "run"
-    driver = start(run_dir, *ONE)
-    wait_until(lambda: reached(run_dir, TRIALS[0]) >= Position(0, 3), driver)
+    driver = start(run_dir)
+    first, second = _plan(undisturbed)
+    wait_until(lambda: reached(run_dir, second) >= Position(0, 3), driver)
+    finished = files(run_dir / "trials" / first)
+    assert RESULT_FILE in finished
     # Where the trial can't come to a step's end: its process stands still.
-    progress = read_record(run_dir / "trials" / TRIALS[0] / PROGRESS_FILE, TrialProgress)
+    progress = read_record(run_dir / "trials" / second / PROGRESS_FILE, TrialProgress)
     assert progress is not None
     os.kill(progress.pid, signal.SIGSTOP)
     driver.send_signal(signal.SIGINT)
@@ -277,6 +280,7 @@ def test_a_second_ctrl_c_stops_at_once_and_finished_work_stays(undisturbed: Path
     driver.send_signal(signal.SIGINT)
     output, _ = driver.communicate(timeout=60)
     assert driver.returncode == 130, output
+    assert files(run_dir / "trials" / first) == finished
 
 
 def test_a_trial_that_diverges_keeps_its_row_and_the_exit_code_says_so(tmp_path: Path):

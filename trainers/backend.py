@@ -23,9 +23,10 @@ _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 def keras_environment() -> dict[str, str]:
     """Environment that a process needs before it imports Keras.
 
-    TensorFlow uses oneDNN by itself only on processors with AVX-512. Without that it is twice as
-    fast as Eigen too (AMD EPYC 7003, ResNet152 at 76 pixels, batch 8, one core: 1.4 s a step, 3.0
-    s without), and one library on all leaves fewer causes for other bits.
+    TensorFlow uses oneDNN by itself only on processors with instructions for neural networks, as
+    AVX-512 VNNI (`DefaultOneDnnPolicy` in its `util_port.cc`). Without them it is twice as fast as
+    Eigen too (AMD EPYC 7003, ResNet152 at 76 pixels, batch 8, one core: 1.4 s a step, 3.0 s
+    without), and one library on all leaves fewer causes for other bits.
     """
     environment = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
     if platform.machine() in {"x86_64", "AMD64"}:
@@ -214,8 +215,9 @@ def _processor_model() -> str | None:
 def versions() -> dict[str, str]:
     """Versions of what decides the bits of a result."""
     found = {"python": platform.python_version()}
-    if _ONEDNN in keras_environment():
-        found["oneDNN"] = "on" if keras_environment()[_ONEDNN] != "0" else "off"
+    onednn = keras_environment().get(_ONEDNN)
+    if onednn is not None:
+        found["oneDNN"] = "off" if onednn.casefold() in {"0", "false"} else "on"
     for package in ("tensorflow", "keras", "numpy", "fer-orch"):
         try:
             found[package] = version(package)
