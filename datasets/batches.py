@@ -52,11 +52,17 @@ def _num_steps(rows: int, batch_size: int) -> int:
 
 
 class TrainBatches:
-    """Shuffled batches, addressed by (epoch, step); the last batch of an epoch may be smaller."""
+    """Shuffled batches, addressed by (epoch, step); the last batch of an epoch may be smaller.
 
-    def __init__(self, split: Split, batch_size: int, seed: int) -> None:
-        self.steps_per_epoch = _num_steps(len(split), batch_size)
-        self.images = len(split)
+    The size of each batch is a multiple of `parts`: an epoch leaves out the last
+    `len(split) % parts` images of its order, others each time.
+    """
+
+    def __init__(self, split: Split, batch_size: int, seed: int, parts: int = 1) -> None:
+        if batch_size % parts:
+            raise ValueError(f"batch_size {batch_size} is not a multiple of {parts}")
+        self.images = len(split) - len(split) % parts
+        self.steps_per_epoch = _num_steps(self.images, batch_size)
         self._split = split
         self._batch_size = batch_size
         self._seed = seed
@@ -69,7 +75,7 @@ class TrainBatches:
             raise IndexError(f"step {step} is outside 0 to {self.steps_per_epoch - 1}")
         known, order = self._latest
         if known != epoch:
-            order = epoch_order(self._seed, epoch, len(self._split))
+            order = epoch_order(self._seed, epoch, len(self._split))[: self.images]
             self._latest = (epoch, order)
         return order[step * self._batch_size : (step + 1) * self._batch_size]
 

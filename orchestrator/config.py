@@ -76,7 +76,7 @@ class ResourceSection(_Section):
     """CPUs of a trial; also its TensorFlow threads, on which the bits of a result depend."""
 
     gpus_per_trial: float | None = Field(default=None, ge=0)
-    """GPUs of a trial, fractions allowed; null: one where there are GPUs, else none."""
+    """GPUs of a trial, below 1 a share of one; null: one where there are GPUs, else none."""
 
     max_concurrent: int | None = Field(default=None, ge=1)
     """Trials at once; null: as many as the resources hold."""
@@ -141,6 +141,16 @@ class RunConfig(_Section):
             raise ConfigError(
                 f"data.drawn.size is {size}, smaller than recipe.image_size "
                 f"{self.recipe.image_size}; leave data.drawn.size out or raise it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _batches_divide_among_gpus(self) -> "RunConfig":
+        gpus, batch_size = self.resources.gpus_per_trial or 0, self.recipe.batch_size
+        if gpus > 1 and batch_size % gpus:
+            raise ConfigError(
+                f"recipe.batch_size {batch_size} can't be cut into equal parts for "
+                f"resources.gpus_per_trial {gpus:g}; choose a multiple of {gpus:g}"
             )
         return self
 

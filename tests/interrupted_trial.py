@@ -18,6 +18,7 @@ to stop:
     clock-back:S        the clock is S seconds behind the one of the attempt before
     hold-out:F          no end: so much of training is held out to choose the epoch
     architecture:NAME   no end: another than the small one of `small_net`
+    devices:N           no end: it trains on N GPUs, which are parts of this processor
 """
 
 import os
@@ -34,7 +35,8 @@ import numpy as np
 from datasets import files
 from datasets.batches import EvaluationBatches
 from tests import small_net
-from trainers import checkpoint, checkpoint_writer, context, writing
+from trainers import backend, checkpoint, checkpoint_writer, context, writing
+from trainers.backend import replicas
 from trainers.books import Books
 from trainers.checkpoint import Position
 from trainers.context import LocalContext
@@ -189,6 +191,22 @@ def set_back(seconds: float) -> None:
     time.time = lambda: now() - seconds
 
 
+def on_devices(count: int) -> None:
+    """Let logical devices of the processor stand for GPUs."""
+    configure = backend.configure
+
+    def configure_cpus(threads: int, deterministic: bool, needed_gpus: float) -> None:
+        import tensorflow as tf
+
+        configure(threads, deterministic)
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        parts = [tf.config.LogicalDeviceConfiguration()] * count
+        tf.config.set_logical_device_configuration(cpu, parts)
+
+    backend.configure = configure_cpus
+    replicas._devices = lambda: [f"CPU:{number}" for number in range(count)]
+
+
 def at_steps(spec: TrialSpec) -> dict[str, Callable[[], object]]:
     """What can happen after a step, by kind."""
     return {
@@ -218,6 +236,8 @@ def arrange(moment: str, spec: TrialSpec) -> None:
     elif kind == "disk-error":
         code, times = where.split(":")
         on_disk(int(code), int(times))
+    elif kind == "devices":
+        on_devices(int(where))
     elif kind in {"hold-out", "architecture"}:
         pass  # it is in the specification already
     elif kind == "clock-back":
@@ -254,7 +274,8 @@ def asked_for(shards: Path, folder: Path, moments: list[str]) -> TrialSpec:
         architecture=told.get("architecture", small_net.NAME),
     )
     part = {"selection_fraction": float(told["hold-out"])} if "hold-out" in told else {}
-    return replace(spec, recipe=spec.recipe.model_copy(update=part))
+    gpus = int(told.get("devices", 0))
+    return replace(spec, gpus=gpus, recipe=spec.recipe.model_copy(update=part))
 
 
 def main(shards: Path, folder: Path, moments: list[str]) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
-from trainers.fused import FusedAdam, fuse_batch_norm  # noqa: E402
+from trainers.backend.fused import FusedAdam, fuse_batch_norm  # noqa: E402
 from trainers.model import save_for_inference  # noqa: E402
 
 

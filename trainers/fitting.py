@@ -138,21 +138,27 @@ def check_finite(logs: dict[str, float], position: Position) -> None:
 
 
 def fit_epoch(
-    model: keras.Model, batches: TrainBatches, cursor: Cursor, callback: StepCallback
+    model: keras.Model,
+    batches: TrainBatches,
+    cursor: Cursor,
+    callback: StepCallback,
+    replicas: backend.Replicas,
 ) -> dict[str, float]:
     """Train the rest of the cursor's epoch; returns `loss` and `accuracy` over the whole epoch."""
     epoch = cursor.position.epoch
     if cursor.position.step == batches.steps_per_epoch:
         return _finished_epoch(model, cursor)
     feed = EpochFeed(batches, epoch, cursor.position.step)
-    history = model.fit(
-        backend.without_autotune(feed),
-        initial_epoch=epoch,
-        epochs=epoch + 1,
-        shuffle=False,
-        verbose=0,
-        callbacks=[callback],
-    ).history
+    with replicas.scope():
+        history = model.fit(
+            replicas.dataset(feed),
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            steps_per_epoch=len(feed),
+            shuffle=False,
+            verbose=0,
+            callbacks=[callback],
+        ).history
     logs = {name: float(values[-1]) for name, values in history.items()}
     check_finite(logs, cursor.position)
     return logs

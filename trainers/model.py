@@ -7,12 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 from datasets.errors import ConfigError
 from datasets.labels import NUM_CLASSES
+from trainers import backend
 from trainers.architectures import Architecture
 from trainers.recipe import Recipe
 from trainers.weights import find_weights
 
 if TYPE_CHECKING:
     import keras
+
+
+def compiled_model(
+    row: Architecture, recipe: Recipe, seed: int, replicas: backend.Replicas
+) -> "keras.Model":
+    """`build_model` and `compile_model` for the devices that train it."""
+    import keras
+
+    with replicas.scope():
+        model = build_model(row, recipe, seed)
+    if replicas.count > 1:
+        # One that is made in the scope is fed a batch more by each `fit`, to build it again.
+        model = keras.Model(model.inputs, model.outputs, name=model.name)
+    with replicas.scope():
+        compile_model(model, recipe)
+    return model
 
 
 def build_model(row: Architecture, recipe: Recipe, seed: int) -> "keras.Model":
@@ -79,7 +96,7 @@ def compile_model(model: "keras.Model", recipe: Recipe) -> None:
 
     optimizer = keras.optimizers.Adam
     if keras.backend.backend() == "tensorflow":
-        from trainers import fused
+        from trainers.backend import fused
 
         fused.fuse_batch_norm(model)
         optimizer = fused.FusedAdam

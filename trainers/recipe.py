@@ -76,12 +76,13 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-def config_hash(architecture: str, seed: int, recipe: Recipe) -> str:
+def config_hash(architecture: str, seed: int, recipe: Recipe, devices: int = 1) -> str:
     """Short SHA-256 of all that decides a trial's numbers besides the data."""
     chosen = recipe.model_dump(mode="json")
+    # Both newer than the hashes of runs that go on.
     if not recipe.selection_fraction:
-        del chosen["selection_fraction"]  # newer than the hashes of runs that go on
-    text = json.dumps(
-        {"architecture": architecture, "seed": seed, "recipe": chosen}, sort_keys=True
-    )
+        del chosen["selection_fraction"]
+    several = {"devices": devices} if devices > 1 else {}
+    trial = {"architecture": architecture, "seed": seed, "recipe": chosen} | several
+    text = json.dumps(trial, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

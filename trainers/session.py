@@ -52,6 +52,7 @@ class Session:
     books: Books
     watchdog: Watchdog
     model: "keras.Model"
+    replicas: backend.Replicas
     train: TrainBatches
     validation: EvaluationBatches
     selection: EvaluationBatches | None
@@ -76,11 +77,14 @@ class Session:
     ) -> "Session":
         """Build the model, then restore the newest checkpoint into it."""
         from trainers.fitting import Cursor
+        from trainers.model import compiled_model
 
+        row = architecture(spec.architecture)
         train, validation, selection = _batches(spec, data)
         progress.plan(train.steps_per_epoch)
         watchdog.beat()
         versions = backend.versions() | {"decoder": decoder_name()}
+        replicas = backend.Replicas(spec.devices, deterministic=spec.recipe.deterministic)
         session = cls(
             spec=spec,
             context=context,
@@ -88,7 +92,8 @@ class Session:
             progress=progress,
             books=books,
             watchdog=watchdog,
-            model=_compiled_model(spec),
+            model=compiled_model(row, spec.recipe, spec.seed, replicas),
+            replicas=replicas,
             train=train,
             validation=validation,
             selection=selection,
@@ -133,7 +138,7 @@ class Session:
             interruption=lambda ask: interruption(self.context, ask),
         )
         try:
-            return fit_epoch(self.model, self.train, self.cursor, callback)
+            return fit_epoch(self.model, self.train, self.cursor, callback, self.replicas)
         except TrialInterrupted:
             self.context.flush()
             raise
@@ -270,19 +275,11 @@ def _batches(
     """Of training, of validation, and of the part of training that is held out, if any."""
     recipe = spec.recipe
     trained, held_out = hold_out(data.split("train"), recipe.selection_fraction, spec.seed)
-    train = TrainBatches(trained, recipe.batch_size, spec.seed)
+    train = TrainBatches(trained, recipe.batch_size, spec.seed, spec.devices)
     validation = EvaluationBatches(data.split("validation"), recipe.evaluation_batch_size)
     if held_out is None:
         return train, validation, None
     return train, validation, EvaluationBatches(held_out, recipe.evaluation_batch_size)
-
-
-def _compiled_model(spec: TrialSpec) -> "keras.Model":
-    from trainers.model import build_model, compile_model
-
-    model = build_model(architecture(spec.architecture), spec.recipe, spec.seed)
-    compile_model(model, spec.recipe)
-    return model
 
 
 def _changes(before: Machine, now: Machine) -> tuple[str, ...]:

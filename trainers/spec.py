@@ -58,4 +58,9 @@ class TrialSpec:
     @property
     def config_hash(self) -> str:
         """See `trainers.recipe.config_hash`."""
-        return config_hash(self.architecture, self.seed, self.recipe)
+        return config_hash(self.architecture, self.seed, self.recipe, self.devices)
+
+    @property
+    def devices(self) -> int:
+        """Devices that train it: its GPUs where it has several, else one."""
+        return max(1, int(self.gpus))

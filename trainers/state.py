@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainers import backend
 from trainers.checkpoint import CheckpointMismatchError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def _variables(model: "keras.Model") -> dict[str, Any]:
 
 def read_state(model: "keras.Model") -> Arrays:
     """Copies of all variables of a compiled model: weights, optimizer, metric accumulators."""
-    return {key: np.array(variable) for key, variable in _variables(model).items()}
+    return {key: backend.read_variable(variable) for key, variable in _variables(model).items()}
 
 
 def restore_weights(model: "keras.Model", arrays: Arrays) -> None:
@@ -41,17 +42,17 @@ def restore_weights(model: "keras.Model", arrays: Arrays) -> None:
             f"the first that only one has: {odd[0]}"
         )
     for key, variable in variables.items():
-        if tuple(variable.shape) != arrays[key].shape:
+        shape = backend.state_shape(variable)
+        if shape != arrays[key].shape:
             raise CheckpointMismatchError(
-                f"{key} ({variable.path}): checkpoint {arrays[key].shape}, "
-                f"model {tuple(variable.shape)}"
+                f"{key} ({variable.path}): checkpoint {arrays[key].shape}, model {shape}"
             )
         if not key.startswith("metrics/"):
-            variable.assign(arrays[key])
+            backend.assign_variable(variable, arrays[key])
 
 
 def restore_metrics(model: "keras.Model", arrays: Arrays) -> None:
     """Set the metric accumulators; `fit` resets them at an epoch's begin, so after that."""
     for key, variable in _variables(model).items():
         if key.startswith("metrics/"):
-            variable.assign(arrays[key])
+            backend.assign_variable(variable, arrays[key])

@@ -1,0 +1,55 @@
+"""Environment of a process that is to use Keras, and the versions that decide a result's bits."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+_ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+
+
+def keras_environment() -> dict[str, str]:
+    """Environment that a process needs before it imports Keras.
+
+    TensorFlow uses oneDNN by itself only on processors with instructions for neural networks, as
+    AVX-512 VNNI (`DefaultOneDnnPolicy` in its `util_port.cc`). Without them it is twice as fast as
+    Eigen too (AMD EPYC 7003, ResNet152 at 76 pixels, batch 8, one core: 1.4 s a step, 3.0 s
+    without), and one library on all leaves fewer causes for other bits.
+    """
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
+    if platform.machine() in {"x86_64", "AMD64"}:
+        environment[_ONEDNN] = os.environ.get(_ONEDNN, "1")
+    return environment
+
+
+def set_environment() -> None:
+    """Give this process `keras_environment`, where it has no other values."""
+    for name, value in keras_environment().items():
+        os.environ.setdefault(name, value)
+
+
+def allocator_environment() -> dict[str, str]:
+    """Environment that a trial's process must be started with, so that freed memory stays its own.
+
+    TensorFlow frees and allocates each tensor of a step anew. glibc gives such memory back to the
+    system each time, and to fault it in again takes a fifth of a step on the CPU (ResNet152 at 76
+    pixels, batch 8: 1.23 s a step, 1.00 s with this). Other C libraries ignore it.
+    """
+    return {
+        "MALLOC_ARENA_MAX": "1",  # Arenas of threads are given back whatever the threshold.
+        "MALLOC_MMAP_MAX_": "0",
+        "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the bits of a result."""
+    found = {"python": platform.python_version()}
+    onednn = keras_environment().get(_ONEDNN)
+    if onednn is not None:
+        found["oneDNN"] = "off" if onednn.casefold() in {"0", "false"} else "on"
+    for package in ("tensorflow", "keras", "numpy", "fer-orch"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "unknown"
+    return found
