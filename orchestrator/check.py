@@ -106,7 +106,7 @@ def _reports(address: str | None, questions: Questions) -> list[NodeReport]:
         return [NodeReport("this machine", num_cores(), local_gpus(), facts_here(questions))]
     from orchestrator.ray_environment import prepare_environment
 
-    prepare_environment()
+    prepare_environment(address)
     from orchestrator.ray_check import ask_nodes
     from orchestrator.ray_run import ray_session
 

@@ -167,7 +167,7 @@ def _where(workers: int | None, address: str | None) -> "RunTasks | None":
             raise typer.BadParameter("--workers is for this machine, --address for a cluster")
         from orchestrator.ray_environment import prepare_environment
 
-        prepare_environment()
+        prepare_environment(address)
         from orchestrator.ray_prepare import OnRay
 
         return OnRay(address)

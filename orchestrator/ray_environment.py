@@ -22,21 +22,27 @@ _ENVIRONMENT = {
 }
 
 
-def prepare_environment() -> None:
-    """Set what Ray reads when it is imported, where the user has not; call it before that."""
+def prepare_environment(address: str | None = None) -> None:
+    """Set what Ray reads when it is imported, where the user has not; call it before that.
+
+    An address `HOST:PORT` at which nothing listens, or whose cluster wants a token that is not
+    here, raises `ConfigError`. Other addresses, as `auto`, are left to Ray.
+    """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-
-
-def check_listening(address: str | None) -> None:
-    """Raise `ConfigError` when nothing listens at `HOST:PORT`: Ray would try for over a minute.
-
-    Other addresses, as `auto`, are left to Ray.
-    """
-    found = re.fullmatch(r"(?:ray://)?\[?([^\[\]/]+?)\]?:(\d+)", address or "")
+    found = re.fullmatch(r"(ray://)?(\[?([^\[\]/]+?)\]?:(\d+))", address or "")
     if found is None:
         return
-    host, port = found[1], int(found[2])
+    client, place, host, port = found.groups()
+    _check_listening(str(address), host, int(port))
+    if client is None:
+        from orchestrator.ray_token import agree_on_token
+
+        agree_on_token(place)
+
+
+def _check_listening(address: str, host: str, port: int) -> None:
+    """Ray would try for over a minute."""
     try:
         socket.create_connection((host, port), timeout=_CONNECT_S).close()
     except (OSError, OverflowError) as error:

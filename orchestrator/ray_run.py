@@ -29,7 +29,6 @@ from datasets.parallel import num_cores
 from orchestrator.hardware import local_gpus
 from orchestrator.interrupts import sure_interrupts
 from orchestrator.plan import Resources
-from orchestrator.ray_environment import check_listening
 from orchestrator.ray_places import abandoned_places_freed
 from orchestrator.ray_trial import TrainRun
 from orchestrator.run_store import RunStore
@@ -60,7 +59,6 @@ def ray_session(address: str | None) -> Iterator[None]:
     for name in ("ray", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
     options: dict[str, Any] = {"address": address}
-    check_listening(address)
     if address is None:
         options |= {
             "address": "local",

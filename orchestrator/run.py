@@ -119,7 +119,7 @@ def _plan(request: RunRequest, store: RunStore) -> Plan:
     if request.address is None:
         resources = trial_resources(request.config, [local_node()])
     else:
-        prepare_environment()
+        prepare_environment(request.address)
         from orchestrator.ray_nodes import cluster_nodes
         from orchestrator.ray_run import ray_session
 
@@ -200,7 +200,7 @@ def _specs(request: RunRequest, store: RunStore, names: list[str], gpus: float) 
 def _train(
     request: RunRequest, store: RunStore, document: RunDocument, names: list[str], console: Console
 ) -> None:
-    prepare_environment()
+    prepare_environment(request.address)
     # Ray takes seconds to import: a run with nothing to do never needs it.
     from orchestrator.ray_nodes import cluster_nodes
     from orchestrator.ray_run import ray_session, run_trials

@@ -147,3 +147,54 @@ def _ours(path: Path) -> bool:
         return path.stat().st_uid == os.getuid() and bool(path.read_bytes())
     except OSError:
         return False
+
+
+def _check(head: Head, home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """`fer-orch check` of the cluster, by a user with this home who has set nothing else."""
+    environment = {name: os.environ[name] for name in os.environ if not name.startswith("RAY_")}
+    return subprocess.run(
+        [sys.executable, "-m", "orchestrator", "check", "--address", head.gcs],
+        env=environment | {"HOME": str(home), "COLUMNS": "300"} | settings,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def _home(folder: Path, token: str) -> Path:
+    (folder / ".ray").mkdir()
+    (folder / ".ray" / "auth_token").write_text(token, encoding="utf-8")
+    return folder
+
+
+def test_a_user_without_the_token_is_told_so_in_one_line(head: Head, tmp_path: Path):
+    done = _check(head, tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: the cluster at {head.gcs} asks for a token, and there is none in "
+        f"{tmp_path}/.ray/auth_token: put the head node's ~/.ray/auth_token there, with mode 600\n"
+    )
+
+
+def test_a_user_with_another_token_is_told_so_in_one_line(head: Head, tmp_path: Path):
+    done = _check(head, _home(tmp_path, WRONG))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: the cluster at {head.gcs} asks for another token than ")
+    assert WRONG not in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_user_who_has_turned_tokens_off_is_told_so_in_one_line(head: Head, tmp_path: Path):
+    done = _check(head, _home(tmp_path, head.token), RAY_AUTH_MODE="disabled")
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: the cluster at {head.gcs} asks for a token, and RAY_AUTH_MODE=disabled is set "
+        "here: unset it\n"
+    )
+
+
+def test_a_user_with_the_token_needs_nothing_else(head: Head, tmp_path: Path):
+    done = _check(head, _home(tmp_path, head.token))
+    assert done.returncode == 0, done.stderr
+    assert "all is well" in done.stdout
