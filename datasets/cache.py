@@ -33,8 +33,9 @@ from datasets.manifest import SPLITS, Manifest, ShardEntry, SplitName, read_mani
 from datasets.parallel import num_cores, ordered_map
 from datasets.shards import ShardRow, read_checked
 from datasets.staged import StagedData, StagedSplit, open_staged
+from datasets.units import data_size
 
-__all__ = ["CacheMode", "StagedData", "StagedSplit", "needed_bytes", "stage"]
+__all__ = ["CacheMode", "StagedData", "StagedSplit", "needed_bytes", "room_needed", "stage"]
 
 CacheMode = Literal["auto", "decoded", "encoded"]
 Progress = Callable[[int, int], None]
@@ -97,6 +98,11 @@ def needed_bytes(manifest: Manifest, image_size: int, mode: Mode) -> int:
     return rows * (image_size * image_size * 3 + 256)
 
 
+def room_needed(manifest: Manifest, image_size: int, mode: Mode) -> int:
+    """Return how many bytes must be free on the disk before a cache is put there."""
+    return needed_bytes(manifest, image_size, mode) + _SPARE_BYTES
+
+
 def _check_size(shards: Folder, manifest: Manifest, image_size: int) -> None:
     if image_size < 1:
         raise ConfigError(f"image size {image_size}: give at least 1 pixel")
@@ -140,13 +146,13 @@ def _affordable(cache_dir: Path, keys: tuple[CacheKey, ...], manifest: Manifest)
     """Return the first of `keys` for which the disk has room. Raises `DataError` if none fits."""
     free = _free_bytes(cache_dir)
     for key in keys:
-        needed = needed_bytes(manifest, key.image_size, key.mode) + _SPARE_BYTES
+        needed = room_needed(manifest, key.image_size, key.mode)
         if needed <= free:
             return key
     smaller = "" if keys[-1].mode == "encoded" else ", or set data.cache_mode to encoded"
     raise DataError(
-        f"{cache_dir} has {free / 2**30:.1f} GiB free, the {keys[-1].mode} cache needs "
-        f"{needed / 2**30:.1f} GiB: free some, or set data.cache_dir to a larger disk{smaller}"
+        f"{cache_dir} has {data_size(free)} free, the {keys[-1].mode} cache needs "
+        f"{data_size(needed)}: free some, or set data.cache_dir to a larger disk{smaller}"
     )
 
 

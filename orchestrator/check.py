@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from datasets.cache import needed_bytes
+from datasets.cache import room_needed
 from datasets.cache_format import Mode
 from datasets.errors import ConfigError
 from datasets.folder import as_folder
@@ -98,7 +98,7 @@ def _cache_bytes(config: RunConfig) -> int:
         return 0
     manifest = read_manifest(as_folder(config.data.shards))
     mode: Mode = "decoded" if config.data.cache_mode == "decoded" else "encoded"
-    return needed_bytes(manifest, config.recipe.image_size, mode)
+    return room_needed(manifest, config.recipe.image_size, mode)
 
 
 def _reports(address: str | None, questions: Questions) -> list[NodeReport]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from datasets.units import data_size
 from orchestrator.node_facts import NodeFacts
 
 # CUDA 12's first driver; later ones of CUDA 12 run on it too (CUDA's release notes, table 2,
@@ -115,11 +116,7 @@ def _disk(node: NodeReport, facts: NodeFacts, needs: Needs) -> list[str]:
     if facts.cache_free_bytes >= needs.cache_bytes:
         return []
     return [
-        f"{node.name} has {_gib(facts.cache_free_bytes)} free for the cache, which needs "
-        f"{_gib(needs.cache_bytes)}: free some, set data.cache_dir to a larger disk, or "
+        f"{node.name} has {data_size(facts.cache_free_bytes)} free for the cache, which needs "
+        f"{data_size(needs.cache_bytes)}: free some, set data.cache_dir to a larger disk, or "
         "data.cache_mode=encoded"
     ]
-
-
-def _gib(count: int) -> str:
-    return f"{count / 2**30:.1f} GiB"

@@ -246,7 +246,7 @@ def test_the_mode_follows_the_room_on_the_disk(
         stage(drawn, tmp_path / "forced", SIZE, mode="decoded")
     free = cache._SPARE_BYTES
     assert stage(drawn, tmp_path / "tight", SIZE).mode == "encoded"
-    with pytest.raises(DataError, match=r"GiB free.*data\.cache_dir"):
+    with pytest.raises(DataError, match=r"256 MiB free.*data\.cache_dir"):
         stage(drawn, tmp_path / "none", SIZE)
 
 

@@ -53,7 +53,7 @@ class TestThisMachine:
         monkeypatch.setattr(node_facts, "_free_bytes", lambda _: 1000)
         words = ("--data", tmp_path / "shards", "--set", "recipe.image_size=32")
         output = check(*words, "--set", "data.cache_mode=decoded", code=2)
-        assert "this machine has 0.0 GiB free for the cache" in output
+        assert "this machine has 0 MiB free for the cache, which needs 256 MiB" in output
         assert "data.cache_mode=encoded" in output
 
     def test_an_unknown_key_is_refused_before_anything_is_asked(self):

@@ -2,82 +2,28 @@
 
 import json
 import os
-import secrets
-import socket
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import IO
 
 import grpc
 import pytest
+
+from tests import ray_heads
+from tests.ray_heads import Head, command, write_token
 
 pytestmark = pytest.mark.slow
 
 WRONG = "0" * 64
 
-# A head with its job server, which stays until its standard input is closed.
-HEAD = """
-import json, sys
-from ray.cluster_utils import Cluster
-args = {"num_cpus": 1, "include_dashboard": True, "dashboard_port": 0}
-args["dashboard_agent_listen_port"] = int(sys.argv[1])  # other clusters have the usual one
-cluster = Cluster(initialize_head=True, head_node_args=args)
-print(json.dumps([cluster.gcs_address, cluster.head_node.webui_url]), flush=True)
-sys.stdin.read()
-cluster.shutdown()
-"""
-
-
-@dataclass(frozen=True)
-class Head:
-    gcs: str
-    jobs: str
-    token: str
-
 
 @pytest.fixture(scope="module")
 def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
-    home = tmp_path_factory.mktemp("home")
-    token = secrets.token_hex(32)
-    (home / ".ray").mkdir()
-    (home / ".ray" / "auth_token").write_text(token, encoding="utf-8")
-    environment = os.environ | {
-        "HOME": str(home),
-        "RAY_AUTH_MODE": "token",
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
-    with subprocess.Popen(
-        [sys.executable, "-c", HEAD, str(_free_port())],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        gcs, dashboard = json.loads(_json_line(process.stdout))
-        try:
-            yield Head(gcs, f"http://{dashboard}/api/jobs/", token)
-        finally:
-            process.communicate(timeout=60)
-
-
-def _json_line(lines: IO[str]) -> str:
-    return next(line for line in lines if line.startswith("["))
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-    return port
+    with ray_heads.head(tmp_path_factory.mktemp("home")) as one:
+        yield one
 
 
 @pytest.mark.parametrize("token", [None, WRONG])
@@ -149,27 +95,8 @@ def _ours(path: Path) -> bool:
         return False
 
 
-def _check(head: Head, home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """`fer-orch check` of the cluster, by a user with this home who has set nothing else."""
-    environment = {name: os.environ[name] for name in os.environ if not name.startswith("RAY_")}
-    return subprocess.run(
-        [sys.executable, "-m", "orchestrator", "check", "--address", head.gcs],
-        env=environment | {"HOME": str(home), "COLUMNS": "300"} | settings,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
-def _home(folder: Path, token: str) -> Path:
-    (folder / ".ray").mkdir()
-    (folder / ".ray" / "auth_token").write_text(token, encoding="utf-8")
-    return folder
-
-
 def test_a_user_without_the_token_is_told_so_in_one_line(head: Head, tmp_path: Path):
-    done = _check(head, tmp_path)
+    done = command(tmp_path, "check", "--address", head.gcs)
     assert done.returncode == 2
     assert done.stderr == (
         f"error: the cluster at {head.gcs} asks for a token, and there is none in "
@@ -178,7 +105,8 @@ def test_a_user_without_the_token_is_told_so_in_one_line(head: Head, tmp_path: P
 
 
 def test_a_user_with_another_token_is_told_so_in_one_line(head: Head, tmp_path: Path):
-    done = _check(head, _home(tmp_path, WRONG))
+    write_token(tmp_path, WRONG)
+    done = command(tmp_path, "check", "--address", head.gcs)
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: the cluster at {head.gcs} asks for another token than ")
     assert WRONG not in done.stderr
@@ -186,7 +114,9 @@ def test_a_user_with_another_token_is_told_so_in_one_line(head: Head, tmp_path: 
 
 
 def test_a_user_who_has_turned_tokens_off_is_told_so_in_one_line(head: Head, tmp_path: Path):
-    done = _check(head, _home(tmp_path, head.token), RAY_AUTH_MODE="disabled")
+    write_token(tmp_path, head.token)
+    disabled = {"RAY_AUTH_MODE": "disabled"}
+    done = command(tmp_path, "check", "--address", head.gcs, environment=disabled)
     assert done.returncode == 2
     assert done.stderr == (
         f"error: the cluster at {head.gcs} asks for a token, and RAY_AUTH_MODE=disabled is set "
@@ -195,6 +125,7 @@ def test_a_user_who_has_turned_tokens_off_is_told_so_in_one_line(head: Head, tmp
 
 
 def test_a_user_with_the_token_needs_nothing_else(head: Head, tmp_path: Path):
-    done = _check(head, _home(tmp_path, head.token))
+    write_token(tmp_path, head.token)
+    done = command(tmp_path, "check", "--address", head.gcs)
     assert done.returncode == 0, done.stderr
     assert "all is well" in done.stdout

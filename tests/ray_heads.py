@@ -1,0 +1,91 @@
+"""A Ray cluster on this machine, in processes of its own, with an environment of its own."""
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+_HEAD = """
+import json, sys
+from ray.cluster_utils import Cluster
+port, gpus = map(int, sys.argv[1:])
+args = {"num_cpus": 2, "num_gpus": gpus, "include_dashboard": True, "dashboard_port": 0}
+args["dashboard_agent_listen_port"] = port  # other clusters have the usual one
+cluster = Cluster(initialize_head=True, head_node_args=args)
+print(json.dumps([cluster.gcs_address, cluster.head_node.webui_url]), flush=True)
+sys.stdin.read()
+cluster.shutdown()
+"""
+
+
+@dataclass(frozen=True)
+class Head:
+    """Addresses of the GCS and of the job server, and the token that both want."""
+
+    gcs: str
+    jobs: str
+    token: str
+
+
+@contextmanager
+def head(
+    home: Path, num_gpus: int = 0, environment: Mapping[str, str] | None = None
+) -> Iterator[Head]:
+    """Yield a head with its job server and a token in `home`; it counts `num_gpus` as its own."""
+    token = write_token(home, secrets.token_hex(32))
+    own = {"HOME": str(home), "RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
+    with subprocess.Popen(
+        [sys.executable, "-c", _HEAD, str(free_port()), str(num_gpus)],
+        env=os.environ | own | (environment or {}),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        gcs, dashboard = json.loads(_json_line(process.stdout))
+        try:
+            yield Head(gcs, f"http://{dashboard}/api/jobs/", token)
+        finally:
+            process.communicate(timeout=60)
+
+
+def write_token(home: Path, token: str) -> str:
+    """Put a token where Ray looks for that of a user with this home."""
+    (home / ".ray").mkdir(exist_ok=True)
+    (home / ".ray" / "auth_token").write_text(token, encoding="utf-8")
+    return token
+
+
+def free_port() -> int:
+    """A port that nothing listens at."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+    return port
+
+
+def command(
+    home: Path, *words: object, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `fer-orch` to its end, as a user with this home who has told Ray nothing."""
+    inherited = {name: os.environ[name] for name in os.environ if not name.startswith("RAY_")}
+    return subprocess.run(
+        [sys.executable, "-m", "orchestrator", *map(str, words)],
+        env=inherited | {"HOME": str(home), "COLUMNS": "300"} | (environment or {}),
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+def _json_line(lines: IO[str]) -> str:
+    return next(line for line in lines if line.startswith("["))
