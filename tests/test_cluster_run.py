@@ -3,6 +3,7 @@
 import json
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +37,7 @@ for setting in (
 def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same run on this machine, left alone."""
     run_dir = tmp_path_factory.mktemp("run") / "local"
-    words = ["fer-orch", *WORDS, "--run-dir", str(run_dir)]
+    words = [sys.executable, "-m", "orchestrator", *WORDS, "--run-dir", str(run_dir)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return run_dir
