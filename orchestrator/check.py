@@ -1,7 +1,7 @@
 """`check`: whether a cluster, or this machine, can do a run; also what `run-all` asks first."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from orchestrator.config import RunConfig
 from orchestrator.hardware import local_gpus
 from orchestrator.node_facts import Questions, facts_here
 from orchestrator.node_findings import Needs, NodeReport, findings
+from orchestrator.plan import Node
 from orchestrator.texts import one_line
 
 _REQUEST_IS_WRONG = 2
@@ -39,9 +40,10 @@ def run_check(request: CheckRequest, console: Console) -> int:
     console.print("asking the nodes", highlight=False)
     with _shared_file(request.storage) as file:
         questions = Questions(request.config.data.cache_path, request.storage, file)
-        nodes = _reports(request.address, questions)
+        nodes, to_come = _reports(request.address, questions)
     console.print(node_table(nodes))
-    wrong = findings(nodes, needs_of(request.config, on_cluster=request.address is not None))
+    needs = needs_of(request.config, to_come, watcher=request.address is not None)
+    wrong = findings(nodes, needs)
     for line in wrong:
         console.print(Text(one_line(line), style="bold red"), soft_wrap=True)
     console.print(f"{len(wrong)} to mend" if wrong else "all is well", highlight=False)
@@ -54,12 +56,13 @@ def check_cluster(config: RunConfig, storage: str) -> None:
     A missing watcher is no reason: a cluster of one's own machines needs none.
     """
     from orchestrator.ray_check import ask_nodes
+    from orchestrator.ray_nodes import cluster_nodes
 
     with _shared_file(storage) as file:
         nodes = ask_nodes(Questions(config.data.cache_path, storage, file))
     # One that goes while it is asked is what the run is made to survive.
     nodes = [node for node in nodes if node.facts] or nodes
-    if wrong := findings(nodes, needs_of(config, on_cluster=False)):
+    if wrong := findings(nodes, needs_of(config, cluster_nodes())):
         raise ConfigError("this cluster can't do the run: " + "; ".join(wrong))
 
 
@@ -82,10 +85,13 @@ def _shared_file(storage: str | None) -> Iterator[str | None]:
             folder.remove(name)
 
 
-def needs_of(config: RunConfig, *, on_cluster: bool) -> Needs:
-    """What the configuration asks of each node."""
+def needs_of(config: RunConfig, to_come: Sequence[Node] = (), *, watcher: bool = False) -> Needs:
+    """What the configuration asks of each node; `to_come` are those that the cluster may have."""
     return Needs(
-        cache_bytes=_cache_bytes(config), gpus=config.resources.gpus_per_trial, watcher=on_cluster
+        cache_bytes=_cache_bytes(config),
+        gpus=config.resources.gpus_per_trial,
+        gpus_to_come=max((node.gpus for node in to_come), default=0),
+        watcher=watcher,
     )
 
 
@@ -101,17 +107,19 @@ def _cache_bytes(config: RunConfig) -> int:
     return room_needed(manifest, config.recipe.image_size, mode)
 
 
-def _reports(address: str | None, questions: Questions) -> list[NodeReport]:
+def _reports(address: str | None, questions: Questions) -> tuple[list[NodeReport], Sequence[Node]]:
+    """What the nodes said, and which nodes the cluster has or may grow by."""
     if address is None:
-        return [NodeReport("this machine", num_cores(), local_gpus(), facts_here(questions))]
+        return [NodeReport("this machine", num_cores(), local_gpus(), facts_here(questions))], ()
     from orchestrator.ray_environment import prepare_environment
 
     prepare_environment(address)
     from orchestrator.ray_check import ask_nodes
+    from orchestrator.ray_nodes import cluster_nodes
     from orchestrator.ray_run import ray_session
 
     with ray_session(address):
-        return ask_nodes(questions)
+        return ask_nodes(questions), cluster_nodes()
 
 
 def node_table(nodes: list[NodeReport]) -> Table:

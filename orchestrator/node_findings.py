@@ -35,6 +35,8 @@ class Needs:
     cache_bytes: int = 0
     gpus: float | None = None
     """GPUs of a trial; None: GPUs where there are some."""
+    gpus_to_come: int = 0
+    """GPUs of the largest node that the cluster may still grow by."""
     watcher: bool = False
     """On machines of a cloud, which may take them away, a watcher must run."""
 
@@ -62,10 +64,12 @@ def _of_the_cluster(nodes: Sequence[NodeReport], needs: Needs) -> list[str]:
                 f"{package} differs between nodes: {told}; install the versions of "
                 "requirements.lock on all"
             )
-    if needs.gpus and not any(node.gpus for node in nodes):
+    most = max((needs.gpus_to_come, *(node.gpus for node in nodes)))
+    if needs.gpus and most < needs.gpus:
+        has = f"has more than {most}" if most else "has one"
         found.append(
-            f"a trial asks for {needs.gpus:g} GPU and no node has one in Ray: add GPU nodes, or "
-            "set resources.gpus_per_trial=0 to train on CPUs"
+            f"a trial asks for {needs.gpus:g} GPU and no node {has} in Ray: add GPU nodes, or set "
+            f"resources.gpus_per_trial={most}{'' if most else ' to train on CPUs'}"
         )
     return found
 

@@ -99,6 +99,18 @@ def test_no_gpu_anywhere_is_told_once_and_only_to_who_asks_for_one():
     assert findings([HEAD, cpu_node], replace(NEEDS, gpus=None)) == []
 
 
+def test_fewer_gpus_on_each_node_than_a_trial_asks_for():
+    assert findings([HEAD, WORKER], replace(NEEDS, gpus=2)) == [
+        "a trial asks for 2 GPU and no node has more than 1 in Ray: add GPU nodes, or set "
+        "resources.gpus_per_trial=1"
+    ]
+
+
+def test_a_cluster_that_has_not_grown_yet_lacks_no_gpu():
+    assert findings([HEAD], replace(NEEDS, gpus=2, gpus_to_come=4)) == []
+    assert findings([HEAD], replace(NEEDS, gpus=8, gpus_to_come=4)) != []
+
+
 def test_the_disk_of_a_node_that_trains_nothing_does_not_matter():
     head = replace(HEAD, facts=replace(FACTS, cache_free_bytes=0))
     assert findings([head, WORKER], NEEDS) == []
