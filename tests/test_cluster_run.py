@@ -48,6 +48,12 @@ def on_head(cluster: Cluster, *words: str) -> subprocess.Popen[str]:
     return cluster.head.start(f"cd {ROOT} && {WITH_TOKEN} {command}")
 
 
+def as_job(cluster: Cluster, *words: str) -> subprocess.Popen[str]:
+    """A job on the head, as docs/cluster.md submits it; here its output is followed to its end."""
+    job = ["ray", "job", "submit", "--address", cluster.dashboard, "--", "fer-orch", *words]
+    return cluster.head.start(f"{WITH_TOKEN} {shlex.join([*job, '--address', 'auto'])}")
+
+
 def said(cluster: Cluster, *words: str, code: int = 0) -> str:
     process = on_head(cluster, *words)
     out, _ = process.communicate(timeout=600)
@@ -100,7 +106,7 @@ def test_a_host_is_cut_off_and_another_drained_and_not_a_byte_changes(
     address = f"{cluster.storage}/runs/one"
     run = as_folder(address)
     cut, drained = cluster.workers
-    driver = on_head(cluster, *WORDS, "--run-dir", address)
+    driver = as_job(cluster, *WORDS, "--run-dir", address)
     wait_until(trains_on(run, cut), driver)
     cut.cut_off()
     try:
