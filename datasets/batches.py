@@ -5,6 +5,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from datasets.errors import DataError
 from datasets.sampler import epoch_order
 
 Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int8]]
@@ -55,13 +56,16 @@ class TrainBatches:
     """Shuffled batches, addressed by (epoch, step); the last batch of an epoch may be smaller.
 
     The size of each batch is a multiple of `parts`: an epoch leaves out the last
-    `len(split) % parts` images of its order, others each time.
+    `len(split) % parts` images of its order, others each time. A split of fewer images than parts
+    raises `DataError`.
     """
 
     def __init__(self, split: Split, batch_size: int, seed: int, parts: int = 1) -> None:
         if batch_size % parts:
             raise ValueError(f"batch_size {batch_size} is not a multiple of {parts}")
         self.images = len(split) - len(split) % parts
+        if len(split) and not self.images:
+            raise DataError(f"{len(split)} training images can't be cut into {parts} parts")
         self.steps_per_epoch = _num_steps(self.images, batch_size)
         self._split = split
         self._batch_size = batch_size

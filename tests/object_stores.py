@@ -1,6 +1,5 @@
 """Stand-ins for the object stores, on this machine: moto for S3, an emulator for Google's."""
 
-import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +8,8 @@ from unittest import mock
 from gcp_storage_emulator.server import create_server
 from moto.server import ThreadedMotoServer
 from pyarrow import fs
+
+from tests.ports import free_port
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def s3(at: str = "127.0.0.1") -> Iterator[str]:
 @contextmanager
 def gs() -> Iterator[str]:
     """Yield the address of an empty bucket; child processes inherit what leads to it."""
-    bucket, port = _bucket(), _free_port()
+    bucket, port = _bucket(), free_port()
     server = create_server("127.0.0.1", port, in_memory=True, default_bucket=bucket)
     server.start()
     environment = {"CLOUD_STORAGE_EMULATOR_ENDPOINT": f"http://127.0.0.1:{port}"}
@@ -54,10 +55,3 @@ def gs() -> Iterator[str]:
 def _bucket() -> str:
     """A new name each time: opened file systems are kept by their address."""
     return f"faces-{uuid.uuid4().hex[:8]}"
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-    return port

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from tests.ports import free_port
 
 _HEAD = """
 import json, sys
@@ -62,14 +63,6 @@ def write_token(home: Path, token: str) -> str:
     (home / ".ray").mkdir(exist_ok=True)
     (home / ".ray" / "auth_token").write_text(token, encoding="utf-8")
     return token
-
-
-def free_port() -> int:
-    """A port that nothing listens at."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-    return port
 
 
 def command(

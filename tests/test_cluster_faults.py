@@ -45,7 +45,7 @@ def red_lines(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 
 def error(done: subprocess.CompletedProcess[str], run: Path | None) -> str:
-    """The one line with which `run-all` refused; nothing has been trained."""
+    """The one line with which a command refused; nothing has been trained."""
     assert done.returncode == 2, done.stdout + done.stderr
     (line,) = done.stderr.strip().splitlines()
     assert run is None or not list(run.glob("trials/*"))

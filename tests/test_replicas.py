@@ -7,30 +7,16 @@ import numpy as np
 import pytest
 
 from datasets.batches import TrainBatches
-from datasets.errors import ConfigError
+from datasets.errors import ConfigError, DataError
 from orchestrator.config import load_config
 from tests.interrupted_trial import on_devices
 from tests.resuming import KILLED, assert_same_outcome, finish, result_of, run
+from tests.test_sampler import Numbered
 from trainers.interruption import Cause
 from trainers.recipe import RECIPES, config_hash
 
 DEVICES = "devices:2"
 PROCESSES = multiprocessing.get_context("forkserver")
-
-
-class Numbered:
-    """A split whose images tell their row: `[rows, 8, 8, 3]`."""
-
-    def __init__(self, rows: int) -> None:
-        self.labels = (np.arange(rows) % 8).astype(np.int8)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def gather(self, indices: np.ndarray) -> np.ndarray:
-        """See `Split`."""
-        pixels = np.arange(8 * 8 * 3).reshape(1, 8, 8, 3) * (indices[:, None, None, None] + 1)
-        return (pixels % 251).astype(np.uint8)
 
 
 def train(devices: int, file: Path) -> None:
@@ -49,8 +35,8 @@ def train(devices: int, file: Path) -> None:
     keras.utils.set_random_seed(0)
     replicas = backend.Replicas(devices, deterministic=True)
     with replicas.scope():
-        images = keras.Input((8, 8, 3), dtype="uint8")
-        values = keras.layers.Conv2D(4, 3)(keras.ops.cast(images, "float32") / 255)
+        images = keras.Input((2, 2, 3), dtype="uint8")
+        values = keras.layers.Conv2D(4, 2)(keras.ops.cast(images, "float32") / 255)
         values = keras.layers.GlobalAveragePooling2D()(values)
         model = keras.Model(images, keras.layers.Dense(8, activation="softmax")(values))
     model = keras.Model(model.inputs, model.outputs)
@@ -127,6 +113,11 @@ def test_an_epoch_leaves_out_what_can_not_be_cut_into_equal_parts():
     left_out = [set(range(23)) - set(np.concatenate(epoch)) for epoch in seen]
     assert [len(one) for one in left_out] == [3] * 3
     assert len(set(map(frozenset, left_out))) > 1
+
+
+def test_fewer_images_than_parts_are_refused():
+    with pytest.raises(DataError, match="3 training images can't be cut into 4 parts"):
+        TrainBatches(Numbered(3), 8, seed=0, parts=4)
 
 
 def test_batches_that_do_not_divide_among_gpus_are_refused():

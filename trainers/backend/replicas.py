@@ -1,7 +1,7 @@
 """One trial on several GPUs: each holds a replica of the model and takes a part of each batch.
 
 TensorFlow's `MirroredStrategy`: a step's gradient is the mean over the whole batch, and batch
-normalisation is over each replica's part. With one device nothing of it is used.
+normalisation is over each replica's part. One device needs no strategy.
 """
 
 from collections.abc import Iterator
