@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -24,6 +25,8 @@ from orchestrator.plan import Node
 from orchestrator.texts import one_line
 
 _REQUEST_IS_WRONG = 2
+_UNKNOWN = "–"
+_BOX = box.SIMPLE_HEAD
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,13 @@ class CheckRequest:
 
 
 def run_check(request: CheckRequest, console: Console) -> int:
-    """Ask every node, print a table and what is wrong; 0, or 2 where something is."""
+    """Ask every node, print what they are and what is wrong; 0, or 2 where something is."""
     console.print("asking the nodes", highlight=False)
     with _shared_file(request.storage) as file:
         questions = Questions(request.config.data.cache_path, request.storage, file)
         nodes, to_come = _reports(request.address, questions)
-    console.print(node_table(nodes))
+    for table in node_tables(nodes):
+        console.print(table)
     needs = needs_of(request.config, to_come, watcher=request.address is not None)
     wrong = findings(nodes, needs)
     for line in wrong:
@@ -122,41 +126,50 @@ def _reports(address: str | None, questions: Questions) -> tuple[list[NodeReport
         return ask_nodes(questions), cluster_nodes()
 
 
-def node_table(nodes: list[NodeReport]) -> Table:
-    """One row a node."""
-    table = Table(title=f"{len(nodes)} nodes", title_justify="left")
-    table.add_column("node", no_wrap=True)
-    for header in ("host", "Ray", "TensorFlow", "driver"):
-        table.add_column(header)
-    for header in ("CPUs", "GPUs", "seen", "cache free", "write", "read", "clock"):
-        table.add_column(header, justify="right")
-    table.add_column("watcher")
+def node_tables(nodes: Sequence[NodeReport]) -> tuple[Table, Table]:
+    """What runs on each node, and what each has; two tables, for a terminal of 80 columns."""
+    title = f"{len(nodes)} node{'s' * (len(nodes) != 1)}"
+    runs = Table(title=title, title_justify="left", box=_BOX)
+    has = Table(box=_BOX)
+    for table in (runs, has):
+        table.add_column("node", no_wrap=True)
+    for header in ("host", "Ray", "TensorFlow", "driver", "watcher"):
+        runs.add_column(header)
+    for header in ("CPUs", "GPUs", "TensorFlow\nGPUs", "cache\nfree", "write", "read", "clock"):
+        has.add_column(header, justify="right")
     for node in nodes:
-        table.add_row(*(Text(one_line(cell)) for cell in _cells(node)))
-    return table
+        for table, cells in ((runs, _runs(node)), (has, _has(node))):
+            table.add_row(*(Text(one_line(cell)) for cell in (node.name, *cells)))
+    return runs, has
 
 
-def _cells(node: NodeReport) -> list[str]:
+def _runs(node: NodeReport) -> list[str]:
     facts = node.facts
     if facts is None:
-        return [node.name, "–", "–", "–", "–", str(node.cpus), str(node.gpus), *["–"] * 6]
-    free = facts.cache_free_bytes
+        return [_UNKNOWN] * 5
     return [
-        node.name,
         facts.host,
         facts.versions["ray"],
         facts.versions["tensorflow"],
-        facts.driver or "–",
-        str(node.cpus),
-        str(node.gpus),
-        "–" if facts.tensorflow_gpus is None else str(facts.tensorflow_gpus),
-        "–" if free is None else f"{free / 2**30:.0f} GiB",
+        facts.driver or _UNKNOWN,
+        "runs" if facts.watches else _UNKNOWN,
+    ]
+
+
+def _has(node: NodeReport) -> list[str]:
+    facts, counts = node.facts, [str(node.cpus), str(node.gpus)]
+    if facts is None:
+        return [*counts, *[_UNKNOWN] * 5]
+    free = facts.cache_free_bytes
+    return [
+        *counts,
+        _UNKNOWN if facts.tensorflow_gpus is None else str(facts.tensorflow_gpus),
+        _UNKNOWN if free is None else f"{free / 2**30:.0f} GiB",
         _rate(facts.storage.write_rate),
         _rate(facts.storage.read_rate),
         f"{node.clock_ahead_s:+.1f} s",
-        "runs" if facts.watches else "–",
     ]
 
 
 def _rate(rate: float | None) -> str:
-    return "–" if rate is None else f"{rate / 1e6:.0f} MB/s"
+    return _UNKNOWN if rate is None else f"{rate / 1e6:.0f} MB/s"

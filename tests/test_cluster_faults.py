@@ -37,11 +37,11 @@ def user(folder: Path, head: Head) -> Path:
 
 
 def red_lines(done: subprocess.CompletedProcess[str]) -> list[str]:
-    """What `check` found: the lines between its table and its last."""
+    """What `check` found: the lines between its tables and its last."""
     assert done.returncode == 2, done.stdout + done.stderr
     lines = done.stdout.strip().splitlines()
     assert lines[-1] == "1 to mend", done.stdout
-    return [line for line in lines[1:-1] if line[0].isalnum()][1:]
+    return [line for line in lines[1:-1] if line[:1].isalnum()][1:]
 
 
 def error(done: subprocess.CompletedProcess[str], run: Path | None) -> str:
