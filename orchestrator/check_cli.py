@@ -26,7 +26,7 @@ def check_command(
 ) -> None:
     """Ask every node for versions, GPUs, storage, disk, clock, watcher; exit 2 if one is wrong."""
     from orchestrator.check import CheckRequest, run_check
-    from orchestrator.config import load_config
+    from orchestrator.config_sources import load_config
 
     resolved = load_config(file=config, shards=data, settings=settings)
     storage = None if run_dir is None else absolute(run_dir)

@@ -150,7 +150,7 @@ def run_all_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
 ) -> None:
     """Train all architectures and write the report; the same command continues a run."""
-    from orchestrator.config import load_config
+    from orchestrator.config_sources import load_config
     from orchestrator.run import RunRequest, run_all
 
     resolved = load_config(

@@ -1,4 +1,4 @@
-"""The configuration of a run: presets, a YAML file, and flags over it, checked at birth."""
+"""The configuration of a run, checked at birth."""
 
 import difflib
 import os
@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -18,11 +17,10 @@ from pydantic import (
 
 from datasets.cache import CacheMode
 from datasets.errors import ConfigError
-from datasets.folder import absolute
 from datasets.labels import EXPRESSIONS
 from datasets.probe_images import HAPPINESS, probe_label
 from trainers.architectures import ARCHITECTURES, architecture
-from trainers.recipe import RECIPES, Recipe
+from trainers.recipe import Recipe
 from trainers.resilience import Resilience
 
 
@@ -188,99 +186,13 @@ def _distinct(values: tuple[Any, ...], what: str) -> tuple[Any, ...]:
     return values
 
 
-PRESETS: dict[str, dict[str, Any]] = {
-    name: {"recipe": recipe.model_dump(mode="json")} for name, recipe in RECIPES.items()
-}
-
-
-def load_config(
-    *,
-    preset: str | None = None,
-    file: Path | None = None,
-    shards: str | None = None,
-    only: list[str] | None = None,
-    seeds: list[int] | None = None,
-    probes: str | None = None,
-    settings: list[str] | None = None,
-) -> RunConfig:
-    """Resolve preset, then file, then flags, then `key=value` settings, each over the one before.
-
-    Without a preset: `paper` when shards are given, else `demo`. Anything unknown or out of range
-    raises `ConfigError` that names it and what would be valid.
-    """
-    stated = _read_yaml(file) if file else {}
-    if shards is not None:
-        _put(stated, "data.shards", absolute(shards))
-    if only is not None:
-        stated["architectures"] = only
-    if seeds is not None:
-        stated["seeds"] = seeds
-    if probes is not None:
-        stated["probes"] = probes
-    for setting in settings or []:
-        _put(stated, *_split_setting(setting))
-    name = preset or stated.get("preset") or _default_preset(stated)
-    if not isinstance(name, str) or name not in PRESETS:
-        raise ConfigError(f"unknown preset {name!r}; valid: {', '.join(PRESETS)}")
-    return parse_config(_merge(PRESETS[name], stated) | {"preset": name})
-
-
-def parse_config(values: dict[str, Any]) -> RunConfig:
-    """A checked configuration; errors name key, value and what is valid."""
+def parse_config(values: dict[str, Any], origin: str = "configuration") -> RunConfig:
+    """A checked configuration; errors name its origin, key, value and what is valid."""
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
         lines = [_describe(dict(item)) for item in error.errors()]
-        raise ConfigError("configuration: " + "; ".join(lines)) from error
-
-
-def _default_preset(stated: dict[str, Any]) -> str:
-    data = stated.get("data")
-    return "paper" if isinstance(data, dict) and data.get("shards") else "demo"
-
-
-def _read_yaml(file: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"config file {file} can't be read: {error}") from error
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ConfigError(
-            f"config file {file} holds a {type(values).__name__}, not keys and values"
-        )
-    return values
-
-
-def _split_setting(setting: str) -> tuple[str, Any]:
-    key, sign, text = setting.partition("=")
-    if not sign or not key:
-        raise ConfigError(f"--set {setting!r}: write key=value, for example recipe.epochs=10")
-    try:
-        return key.strip(), yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {setting!r}: the value is not valid YAML ({error})") from error
-
-
-def _put(values: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key in nested dictionaries."""
-    *sections, last = key.split(".")
-    for section in sections:
-        inner = values.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise ConfigError(f"{key}: {section} is {inner!r}, not a section")
-        values = inner
-    values[last] = value
-
-
-def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        below = merged.get(key)
-        both = isinstance(below, dict) and isinstance(value, dict)
-        merged[key] = _merge(below, value) if both else value  # type: ignore[arg-type]
-    return merged
+        raise ConfigError(f"{origin}: " + "; ".join(lines)) from error
 
 
 def _section(location: tuple[Any, ...]) -> type[BaseModel] | None:

@@ -31,7 +31,7 @@ def multistage_command(
     ] = None,
 ) -> None:
     """Train one architecture in one go and in stages, each in new processes, and compare."""
-    from orchestrator.config import load_config
+    from orchestrator.config_sources import load_config
     from orchestrator.multistage import MultistageRequest, run_multistage
 
     epochs = _epochs(stages)

@@ -104,7 +104,8 @@ def _gpus(node: NodeReport, facts: NodeFacts) -> list[str]:
         return [f"{seen}: it has no NVIDIA driver; install one, or start its Ray with --num-gpus=0"]
     if _numbers(facts.driver) < MINIMUM_DRIVER:
         least = ".".join(map(str, MINIMUM_DRIVER))
-        return [f"{seen}: its driver {facts.driver} is older than {least}, which CUDA 12 needs"]
+        old = f"its driver {facts.driver} is older than {least}, which CUDA 12 needs"
+        return [f"{seen}: {old}; update it"]
     return [f"{seen}: install fer-orch[gpu] there, which brings TensorFlow's CUDA libraries"]
 
 

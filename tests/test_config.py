@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from datasets.errors import ConfigError
-from orchestrator.config import load_config
 from orchestrator.config_differences import differences
+from orchestrator.config_sources import load_config
 from trainers.architectures import ARCHITECTURES
 from trainers.recipe import RECIPES, config_hash
 
@@ -76,6 +76,13 @@ def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, text: str):
     file = tmp_path / "broken.yaml"
     file.write_text(text)
     with pytest.raises(ConfigError, match=r"broken\.yaml"):
+        load_config(file=file)
+
+
+def test_a_wrong_key_in_a_file_names_the_file(tmp_path: Path):
+    file = tmp_path / "run.yaml"
+    file.write_text("recipe: {epochz: 3}")
+    with pytest.raises(ConfigError, match=r"run\.yaml .*'recipe\.epochz' \(did you mean epochs"):
         load_config(file=file)
 
 

@@ -41,7 +41,7 @@ def test_a_whole_cluster_has_none():
         (
             with_facts(tensorflow_gpus=0, driver="470.82.01"),
             "Ray counts 1 GPU on 10.0.0.2, TensorFlow sees 0: its driver 470.82.01 is older than "
-            "525.60.13, which CUDA 12 needs",
+            "525.60.13, which CUDA 12 needs; update it",
         ),
         (
             with_facts(tensorflow_gpus=0, driver=None),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.config import load_config
+from orchestrator.config_sources import load_config
 from orchestrator.plan import Node
 from orchestrator.ray_nodes import grown
 from orchestrator.resources import trial_resources

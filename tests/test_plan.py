@@ -1,7 +1,7 @@
 import pytest
 
 from datasets.errors import ConfigError
-from orchestrator.config import load_config
+from orchestrator.config_sources import load_config
 from orchestrator.plan import Node, Resources, make_plan, training_gflop
 from orchestrator.resources import trial_resources
 from orchestrator.run_store import split_trial_name, trial_name

@@ -8,7 +8,7 @@ import pytest
 
 from datasets.batches import TrainBatches
 from datasets.errors import ConfigError, DataError
-from orchestrator.config import load_config
+from orchestrator.config_sources import load_config
 from tests.interrupted_trial import on_devices
 from tests.resuming import KILLED, assert_same_outcome, finish, result_of, run
 from tests.test_sampler import Numbered
