@@ -4,9 +4,11 @@ A cache is complete when its `cache.json`, written last, matches; anything else 
 shards' checksums are verified while they are read, so a damaged shard never becomes a cache.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -35,7 +37,7 @@ from datasets.shards import ShardRow, read_checked
 from datasets.staged import StagedData, StagedSplit, open_staged
 from datasets.units import data_size
 
-__all__ = ["CacheMode", "StagedData", "StagedSplit", "needed_bytes", "room_needed", "stage"]
+__all__ = ["CacheMode", "Room", "StagedData", "StagedSplit", "needed_bytes", "room", "stage"]
 
 CacheMode = Literal["auto", "decoded", "encoded"]
 Progress = Callable[[int, int], None]
@@ -69,8 +71,7 @@ def stage(
     folder = as_folder(shards)
     manifest = read_manifest(folder)
     _check_size(folder, manifest, image_size)
-    modes: tuple[Mode, ...] = ("decoded", "encoded") if mode == "auto" else (mode,)
-    keys = tuple(_key(manifest, image_size, one) for one in modes)
+    keys = _keys(manifest, image_size, mode)
     # Before the lock: a cache that is there needs no right to write.
     staged = _open_first(cache_dir, keys, manifest)
     if staged is not None:
@@ -98,9 +99,29 @@ def needed_bytes(manifest: Manifest, image_size: int, mode: Mode) -> int:
     return rows * (image_size * image_size * 3 + 256)
 
 
-def room_needed(manifest: Manifest, image_size: int, mode: Mode) -> int:
-    """Return how many bytes must be free on the disk before a cache is put there."""
-    return needed_bytes(manifest, image_size, mode) + _SPARE_BYTES
+@dataclass(frozen=True)
+class Room:
+    """Bytes that a cache finds on its disk, and that it needs there: 0 once it is complete."""
+
+    free: int
+    needed: int = 0
+
+
+def room(manifest: Manifest, cache_dir: Path, image_size: int, mode: CacheMode) -> Room:
+    """Return the room for the smallest cache that `stage` would do with. Raises `OSError`.
+
+    What a build that was cut off holds is counted as free, since the next one removes it; caches of
+    other data are not.
+    """
+    keys = _keys(manifest, image_size, mode)
+    if _open_first(cache_dir, keys, manifest) is not None:
+        return Room(_free_bytes(cache_dir))
+    held = sum(_held_bytes(cache_dir / key.directory_name) for key in keys)
+    return Room(_free_bytes(cache_dir) + held, _room_needed(manifest, keys[-1]))
+
+
+def _room_needed(manifest: Manifest, key: CacheKey) -> int:
+    return needed_bytes(manifest, key.image_size, key.mode) + _SPARE_BYTES
 
 
 def _check_size(shards: Folder, manifest: Manifest, image_size: int) -> None:
@@ -111,6 +132,12 @@ def _check_size(shards: Folder, manifest: Manifest, image_size: int) -> None:
             f"{shards} holds images of {manifest.image_size} pixels, {image_size} are asked for: "
             f"prepare the data again with --size {image_size}, or lower recipe.image_size"
         )
+
+
+def _keys(manifest: Manifest, image_size: int, mode: CacheMode) -> tuple[CacheKey, ...]:
+    """The caches that `mode` allows, the one to prefer first, the smallest last."""
+    modes: tuple[Mode, ...] = ("decoded", "encoded") if mode == "auto" else (mode,)
+    return tuple(_key(manifest, image_size, one) for one in modes)
 
 
 def _key(manifest: Manifest, image_size: int, mode: Mode) -> CacheKey:
@@ -142,11 +169,20 @@ def _free_bytes(directory: Path) -> int:
     return shutil.disk_usage(directory).free
 
 
+def _held_bytes(directory: Path) -> int:
+    held = 0
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with suppress(OSError):  # another process has just removed it
+                held += os.lstat(os.path.join(folder, name)).st_size
+    return held
+
+
 def _affordable(cache_dir: Path, keys: tuple[CacheKey, ...], manifest: Manifest) -> CacheKey:
     """Return the first of `keys` for which the disk has room. Raises `DataError` if none fits."""
     free = _free_bytes(cache_dir)
     for key in keys:
-        needed = room_needed(manifest, key.image_size, key.mode)
+        needed = _room_needed(manifest, key)
         if needed <= free:
             return key
     smaller = "" if keys[-1].mode == "encoded" else ", or set data.cache_mode to encoded"

@@ -11,17 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from datasets.cache import room_needed
-from datasets.cache_format import Mode
 from datasets.errors import ConfigError
 from datasets.folder import as_folder
 from datasets.manifest import read_manifest
-from datasets.parallel import num_cores
 from orchestrator.config import RunConfig
-from orchestrator.hardware import local_gpus
-from orchestrator.node_facts import Questions, facts_here
+from orchestrator.node_facts import Questions, WantedCache, facts_here
 from orchestrator.node_findings import Needs, NodeReport, findings
 from orchestrator.plan import Node
+from orchestrator.resources import gpus_of_a_trial, local_node
 from orchestrator.texts import one_line
 
 _REQUEST_IS_WRONG = 2
@@ -42,11 +39,11 @@ def run_check(request: CheckRequest, console: Console) -> int:
     """Ask every node, print what they are and what is wrong; 0, or 2 where something is."""
     console.print("asking the nodes", highlight=False)
     with _shared_file(request.storage) as file:
-        questions = Questions(request.config.data.cache_path, request.storage, file)
-        nodes, to_come = _reports(request.address, questions)
+        questions = _questions(request.config, request.storage, file)
+        nodes, may_have = _reports(request.address, questions)
     for table in node_tables(nodes):
         console.print(table)
-    needs = needs_of(request.config, to_come, watcher=request.address is not None)
+    needs = needs_of(request.config, may_have, watcher=request.address is not None)
     wrong = findings(nodes, needs)
     for line in wrong:
         console.print(Text(one_line(line), style="bold red"), soft_wrap=True)
@@ -63,9 +60,12 @@ def check_cluster(config: RunConfig, storage: str) -> None:
     from orchestrator.ray_nodes import cluster_nodes
 
     with _shared_file(storage) as file:
-        nodes = ask_nodes(Questions(config.data.cache_path, storage, file))
-    # One that goes while it is asked is what the run is made to survive.
-    nodes = [node for node in nodes if node.facts] or nodes
+        questions = _questions(config, storage, file)
+        nodes = ask_nodes(questions)
+        if not all(node.facts for node in nodes):
+            # One that goes while it is asked is what the run is made to survive, and is gone by
+            # now. One that lives and does not answer is not.
+            nodes = ask_nodes(questions)
     if wrong := findings(nodes, needs_of(config, cluster_nodes())):
         raise ConfigError("this cluster can't do the run: " + "; ".join(wrong))
 
@@ -89,32 +89,29 @@ def _shared_file(storage: str | None) -> Iterator[str | None]:
             folder.remove(name)
 
 
-def needs_of(config: RunConfig, to_come: Sequence[Node] = (), *, watcher: bool = False) -> Needs:
-    """What the configuration asks of each node; `to_come` are those that the cluster may have."""
+def needs_of(config: RunConfig, nodes: Sequence[Node], *, watcher: bool = False) -> Needs:
+    """What the configuration asks of nodes, of which the cluster has these or may grow by them."""
     return Needs(
-        cache_bytes=_cache_bytes(config),
-        gpus=config.resources.gpus_per_trial,
-        gpus_to_come=max((node.gpus for node in to_come), default=0),
+        gpus=gpus_of_a_trial(config, nodes),
+        gpus_to_come=max((node.gpus for node in nodes), default=0),
         watcher=watcher,
     )
 
 
-def _cache_bytes(config: RunConfig) -> int:
-    """Bytes of the smallest cache that the run would do with; 0 for drawn faces, which take little.
-
-    In mode `auto` a node whose disk is too small for decoded images keeps encoded ones.
-    """
-    if config.data.shards is None:
-        return 0
-    manifest = read_manifest(as_folder(config.data.shards))
-    mode: Mode = "decoded" if config.data.cache_mode == "decoded" else "encoded"
-    return room_needed(manifest, config.recipe.image_size, mode)
+def _questions(config: RunConfig, storage: str | None, file: str | None) -> Questions:
+    """What to ask of each node; of its cache nothing where faces are drawn, which take little."""
+    wanted = None
+    if config.data.shards is not None:
+        manifest = read_manifest(as_folder(config.data.shards))
+        wanted = WantedCache(manifest, config.recipe.image_size, config.data.cache_mode)
+    return Questions(config.data.cache_path, wanted, storage, file)
 
 
 def _reports(address: str | None, questions: Questions) -> tuple[list[NodeReport], Sequence[Node]]:
     """What the nodes said, and which nodes the cluster has or may grow by."""
     if address is None:
-        return [NodeReport("this machine", num_cores(), local_gpus(), facts_here(questions))], ()
+        here = local_node()
+        return [NodeReport("this machine", here.cpus, here.gpus, facts_here(questions))], [here]
     from orchestrator.ray_environment import prepare_environment
 
     prepare_environment(address)
@@ -160,11 +157,10 @@ def _has(node: NodeReport) -> list[str]:
     facts, counts = node.facts, [str(node.cpus), str(node.gpus)]
     if facts is None:
         return [*counts, *[_UNKNOWN] * 5]
-    free = facts.cache_free_bytes
     return [
         *counts,
         _UNKNOWN if facts.tensorflow_gpus is None else str(facts.tensorflow_gpus),
-        _UNKNOWN if free is None else f"{free / 2**30:.0f} GiB",
+        _UNKNOWN if facts.cache is None else f"{facts.cache.free / 2**30:.0f} GiB",
         _rate(facts.storage.write_rate),
         _rate(facts.storage.read_rate),
         f"{node.clock_ahead_s:+.1f} s",

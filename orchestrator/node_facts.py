@@ -1,5 +1,6 @@
 """What one machine of a cluster has, found on it: versions, GPUs, disk, storage, clock, watcher."""
 
+import errno
 import os
 import platform
 import shutil
@@ -8,11 +9,13 @@ import subprocess
 import sys
 import time
 import uuid
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from datasets.cache import CacheMode, Room, room
 from datasets.folder import as_folder
+from datasets.manifest import Manifest
 from trainers.backend import keras_environment
 
 PACKAGES = ("ray", "tensorflow", "keras", "numpy", "pyarrow", "pydantic")
@@ -25,10 +28,21 @@ _COUNT_GPUS = "import tensorflow as tf; print(len(tf.config.list_physical_device
 
 
 @dataclass(frozen=True)
+class WantedCache:
+    """The cache that a run will make on each node."""
+
+    manifest: Manifest
+    image_size: int
+    mode: CacheMode
+
+
+@dataclass(frozen=True)
 class Questions:
     """What to find out besides. `storage` is a run directory or address, None: not looked at."""
 
     cache_dir: Path
+    cache: WantedCache | None = None
+    """None: one that takes next to nothing."""
     storage: str | None = None
     shared_file: str | None = None
     """A file that the asker has put into the storage: a node that does not see it has another."""
@@ -36,11 +50,15 @@ class Questions:
 
 @dataclass(frozen=True)
 class Storage:
-    """Storage as a node finds it; rates in bytes a second. `problem` is why it can't be used."""
+    """Storage as a node finds it; rates in bytes a second.
+
+    `problem` is why it can't be used, and `way_out` what to do about it.
+    """
 
     write_rate: float | None = None
     read_rate: float | None = None
     problem: str | None = None
+    way_out: str = "give its machine the permission to read, write, list and delete there"
 
 
 @dataclass(frozen=True)
@@ -51,10 +69,8 @@ class NodeFacts:
     versions: dict[str, str]
     tensorflow_gpus: int | None
     driver: str | None
-    cache_free_bytes: int | None
-    """Free on the cache's disk, and what the cache holds; None where its folder can't be made."""
-    clock_s: float
-    """Seconds since 1970 by its clock, at the end of its answer."""
+    cache: Room | None
+    """On the disk of the cache; None where its folder can't be made or written to."""
     watches: bool
     """A watcher of pre-emption notices runs."""
     cloud: str | None = None
@@ -64,18 +80,16 @@ class NodeFacts:
 
 def facts_here(questions: Questions) -> NodeFacts:
     """Find out about this machine. Takes seconds: TensorFlow is started beside this process."""
-    facts = NodeFacts(
+    return NodeFacts(
         host=socket.gethostname(),
         versions=_versions(),
         tensorflow_gpus=_tensorflow_gpus(),
         driver=_driver(),
-        cache_free_bytes=_free_bytes(questions.cache_dir),
-        clock_s=0.0,
+        cache=_cache_room(questions),
         watches=_watches(Path("/proc")),
         cloud=_cloud(Path("/sys/class/dmi/id/sys_vendor")),
         storage=Storage() if questions.storage is None else try_storage(questions),
     )
-    return replace(facts, clock_s=time.time())
 
 
 def _versions() -> dict[str, str]:
@@ -125,14 +139,16 @@ def _driver() -> str | None:
     return lines[0] if lines else None
 
 
-def _free_bytes(directory: Path) -> int | None:
+def _cache_room(questions: Questions) -> Room | None:
+    directory, wanted = questions.cache_dir, questions.cache
     try:
         directory.mkdir(parents=True, exist_ok=True)
         probe = directory / f".write-{uuid.uuid4().hex}"
         probe.touch()
         probe.unlink()
-        held = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
-        return shutil.disk_usage(directory).free + held
+        if wanted is None:
+            return Room(shutil.disk_usage(directory).free)
+        return room(wanted.manifest, directory, wanted.image_size, wanted.mode)
     except OSError:
         return None
 
@@ -168,7 +184,10 @@ def try_storage(questions: Questions) -> Storage:
     try:
         folder = as_folder(place)
         if questions.shared_file and not folder.has(questions.shared_file):
-            return Storage(problem=f"{place} is another folder there, it must be a shared one")
+            return Storage(
+                problem=f"{place} is another folder there, it must be a shared one",
+                way_out="mount the shared one there, or name an s3:// or gs:// address",
+            )
         begin = time.perf_counter()
         folder.write(name, put)
         try:
@@ -178,7 +197,12 @@ def try_storage(questions: Questions) -> Storage:
         finally:
             folder.remove(name)
     except Exception as error:  # whatever its client raises, the user must hear of it
-        return Storage(problem=" ".join(str(error).split()) or type(error).__name__)
+        problem = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return Storage(problem=problem, way_out="free some room there, or name another")
+        return Storage(problem=problem)
     if not same:
-        return Storage(problem="it gives back other bytes than were written")
+        return Storage(
+            problem="it gives back other bytes than were written", way_out="name another"
+        )
     return Storage(_PROBE_BYTES / (written - begin), _PROBE_BYTES / (read - written))

@@ -32,9 +32,8 @@ class NodeReport:
 class Needs:
     """What a run needs of each node that trains."""
 
-    cache_bytes: int = 0
-    gpus: float | None = None
-    """GPUs of a trial; None: GPUs where there are some."""
+    gpus: float = 0
+    """GPUs of a trial."""
     gpus_to_come: int = 0
     """GPUs of the largest node that the cluster may still grow by."""
     watcher: bool = False
@@ -75,11 +74,11 @@ def _of_the_cluster(nodes: Sequence[NodeReport], needs: Needs) -> list[str]:
 
 
 def _of_a_node(node: NodeReport, facts: NodeFacts, needs: Needs) -> list[str]:
-    found = [*_gpus(node, facts), *_disk(node, facts, needs)]
+    found = [*_gpus(node, facts, needs), *_disk(node, facts, needs)]
     if facts.storage.problem:
         found.append(
-            f"{node.name} can't use the run's storage: {facts.storage.problem}; give its machine "
-            "the permission to read, write, list and delete there"
+            f"{node.name} can't use the run's storage: {facts.storage.problem}; "
+            f"{facts.storage.way_out}"
         )
     if abs(node.clock_ahead_s) > _CLOCK_S:
         found.append(
@@ -94,19 +93,22 @@ def _of_a_node(node: NodeReport, facts: NodeFacts, needs: Needs) -> list[str]:
     return found
 
 
-def _gpus(node: NodeReport, facts: NodeFacts) -> list[str]:
+def _gpus(node: NodeReport, facts: NodeFacts, needs: Needs) -> list[str]:
     if facts.tensorflow_gpus is None:
         return [f"TensorFlow does not start on {node.name}: install requirements.lock there"]
-    if facts.tensorflow_gpus >= node.gpus:
+    if not needs.gpus or facts.tensorflow_gpus >= node.gpus:
         return []
     seen = f"Ray counts {node.gpus} GPU on {node.name}, TensorFlow sees {facts.tensorflow_gpus}"
-    if facts.driver is None:
-        return [f"{seen}: it has no NVIDIA driver; install one, or start its Ray with --num-gpus=0"]
-    if _numbers(facts.driver) < MINIMUM_DRIVER:
+    return [f"{seen}: {_why_unseen(facts.driver)}; or set resources.gpus_per_trial=0"]
+
+
+def _why_unseen(driver: str | None) -> str:
+    if driver is None:
+        return "it has no NVIDIA driver: install one, or start its Ray with --num-gpus=0"
+    if _numbers(driver) < MINIMUM_DRIVER:
         least = ".".join(map(str, MINIMUM_DRIVER))
-        old = f"its driver {facts.driver} is older than {least}, which CUDA 12 needs"
-        return [f"{seen}: {old}; update it"]
-    return [f"{seen}: install fer-orch[gpu] there, which brings TensorFlow's CUDA libraries"]
+        return f"its driver {driver} is older than {least}, which CUDA 12 needs: update it"
+    return "install fer-orch[gpu] there, which brings TensorFlow's CUDA libraries"
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -116,12 +118,12 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _disk(node: NodeReport, facts: NodeFacts, needs: Needs) -> list[str]:
     if not node.cpus or (needs.gpus and not node.gpus):
         return []  # no trial can run there
-    if facts.cache_free_bytes is None:
+    if facts.cache is None:
         return [f"{node.name} can't write to its cache: set data.cache_dir to a folder of its disk"]
-    if facts.cache_free_bytes >= needs.cache_bytes:
+    if facts.cache.free >= facts.cache.needed:
         return []
     return [
-        f"{node.name} has {data_size(facts.cache_free_bytes)} free for the cache, which needs "
-        f"{data_size(needs.cache_bytes)}: free some, set data.cache_dir to a larger disk, or "
+        f"{node.name} has {data_size(facts.cache.free)} free for the cache, which needs "
+        f"{data_size(facts.cache.needed)}: free some, set data.cache_dir to a larger disk, or "
         "data.cache_mode=encoded"
     ]

@@ -1,7 +1,7 @@
 """Asks each node of the connected cluster what it has."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
@@ -11,6 +11,7 @@ from orchestrator.node_facts import NodeFacts, Questions, facts_here
 from orchestrator.node_findings import NodeReport
 
 _ANSWER_S = 180.0
+_CLOCK_ANSWER_S = 20.0
 
 
 def ask_nodes(questions: Questions, patience_s: float = _ANSWER_S) -> list[NodeReport]:
@@ -19,22 +20,14 @@ def ask_nodes(questions: Questions, patience_s: float = _ANSWER_S) -> list[NodeR
     A node that does not answer within `patience_s` seconds, or whose process fails, has no facts.
     """
     # Neither CPU nor GPU: a cluster whose trials hold all of them can be asked too.
-    ask = ray.remote(num_cpus=0, max_retries=0)(_facts)
+    facts, clock = (ray.remote(num_cpus=0, max_retries=0)(ask) for ask in (_facts, _now))
     nodes = sorted((one for one in ray.nodes() if one["Alive"]), key=_name)
-    sent_at = time.time()
-    asked = [
-        ask.options(
-            scheduling_strategy=NodeAffinitySchedulingStrategy(one["NodeID"], soft=False)
-        ).remote(questions)
-        for one in nodes
-    ]
-    answered_at: dict[ray.ObjectRef, float] = {}
-    end, waiting = time.monotonic() + patience_s, asked
-    while waiting and time.monotonic() < end:
-        ready, waiting = ray.wait(waiting, timeout=max(0.0, end - time.monotonic()))
-        answered_at |= dict.fromkeys(ready, time.time())
+    asked = [facts.options(scheduling_strategy=_on(node)).remote(questions) for node in nodes]
+    ready, late = ray.wait(asked, num_returns=len(asked), timeout=patience_s)
+    for answer in late:
+        ray.cancel(answer, force=True)
     return [
-        _report(node, answer, sent_at, answered_at.get(answer))
+        _report(node, answer if answer in ready else None, clock)
         for node, answer in zip(nodes, asked, strict=True)
     ]
 
@@ -43,30 +36,40 @@ def _facts(questions: Questions) -> NodeFacts:
     return facts_here(questions)
 
 
+def _now() -> float:
+    return time.time()
+
+
+def _on(node: dict[str, Any]) -> NodeAffinitySchedulingStrategy:
+    return NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+
+
 def _name(node: dict[str, Any]) -> str:
     return str(node["NodeManagerAddress"])
 
 
-def _report(
-    node: dict[str, Any], answer: "ray.ObjectRef", sent_at: float, answered_at: float | None
-) -> NodeReport:
+def _report(node: dict[str, Any], answer: "ray.ObjectRef | None", clock: Any) -> NodeReport:
     resources = node["Resources"]
     name, cpus, gpus = _name(node), int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
-    if answered_at is None:
-        ray.cancel(answer, force=True)
+    if answer is None:
         return NodeReport(name, cpus, gpus, silence="nothing came back in time; see its Ray logs")
+
+    def read() -> float:
+        seen = clock.options(scheduling_strategy=_on(node)).remote()
+        return float(ray.get(seen, timeout=_CLOCK_ANSWER_S))
+
     try:
-        facts = ray.get(answer)
+        return NodeReport(name, cpus, gpus, ray.get(answer), clock_ahead(read))
     except ray.exceptions.RayError as error:
         return NodeReport(name, cpus, gpus, silence=_last_line(str(error)))
-    return NodeReport(name, cpus, gpus, facts, _ahead(facts, sent_at, answered_at))
 
 
-def _ahead(facts: NodeFacts, asked_at: float, answered_at: float) -> float:
-    """How far outside of the time between question and answer its clock was; 0 within."""
-    if facts.clock_s < asked_at:
-        return facts.clock_s - asked_at
-    return max(0.0, facts.clock_s - answered_at)
+def clock_ahead(read: Callable[[], float]) -> float:
+    """How far the clock that `read` gives was outside of the time that reading took; 0 within."""
+    asked_at = time.time()
+    seen = read()
+    answered_at = time.time()
+    return min(0.0, seen - asked_at) + max(0.0, seen - answered_at)
 
 
 def _last_line(text: str) -> str:

@@ -12,6 +12,7 @@ import grpc
 from datasets.errors import ConfigError
 
 _MODE = "RAY_AUTH_MODE"
+_TOKEN = "RAY_AUTH_TOKEN"
 _ANSWER_S = 5.0
 _ASK = "/ray.rpc.InternalKVGcsService/InternalKVKeys"
 
@@ -36,17 +37,19 @@ def agree_on_token(gcs: str) -> None:
             "node's ~/.ray/auth_token there, with mode 600"
         )
     if _refuses(gcs, token):
+        mend = "put the head node's ~/.ray/auth_token there, with mode 600"
+        if origin == _TOKEN:
+            mend = "give it what the head node's ~/.ray/auth_token holds, or unset it"
         raise ConfigError(
-            f"the cluster at {gcs} asks for another token than that of {origin}: put the head "
-            "node's ~/.ray/auth_token there, with mode 600"
+            f"the cluster at {gcs} asks for another token than that of {origin}: {mend}"
         )
     os.environ[_MODE] = "token"
 
 
 def _own_token() -> tuple[str, str]:
     """The token that Ray would take, and where it is from (docs.ray.io, "Token authentication")."""
-    if token := os.environ.get("RAY_AUTH_TOKEN", "").strip():
-        return token, "RAY_AUTH_TOKEN"
+    if token := os.environ.get(_TOKEN, "").strip():
+        return token, _TOKEN
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
     try:
         return path.read_text(encoding="utf-8").strip(), str(path)

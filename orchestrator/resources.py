@@ -14,6 +14,14 @@ def local_node() -> Node:
     return Node(num_cores(), local_gpus())
 
 
+def gpus_of_a_trial(config: RunConfig, nodes: Sequence[Node]) -> float:
+    """What was asked for; else one where a node has GPUs."""
+    asked = config.resources.gpus_per_trial
+    if asked is not None:
+        return asked
+    return 1.0 if any(node.gpus for node in nodes) else 0.0
+
+
 def trial_resources(config: RunConfig, nodes: Sequence[Node]) -> Resources:
     """What each trial gets, and how many fit on the nodes at once.
 
@@ -21,9 +29,7 @@ def trial_resources(config: RunConfig, nodes: Sequence[Node]) -> Resources:
     """
     asked = config.resources
     cpus = asked.cpus_per_trial
-    gpus = asked.gpus_per_trial
-    if gpus is None:
-        gpus = 1.0 if any(node.gpus for node in nodes) else 0.0
+    gpus = gpus_of_a_trial(config, nodes)
     places = sum(node.places(cpus, gpus) for node in nodes)
     if not places:
         have = ", ".join(f"{node.cpus} CPUs and {node.gpus} GPUs" for node in nodes) or "no node"

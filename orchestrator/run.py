@@ -94,6 +94,7 @@ def run_all(request: RunRequest, console: Console) -> int:
         check_fingerprint(store, document)
         todo = [name for name in document.trials if _is_to_do(store, name, request.until_epoch)]
         if todo:
+            prepare_environment(request.address)  # first: all shards are read for their checksums
             keep_probes(config, store)
             check_weights(config, todo)
             check_shards(shards, manifest, console)
@@ -200,7 +201,6 @@ def _specs(request: RunRequest, store: RunStore, names: list[str], gpus: float) 
 def _train(
     request: RunRequest, store: RunStore, document: RunDocument, names: list[str], console: Console
 ) -> None:
-    prepare_environment(request.address)
     # Ray takes seconds to import: a run with nothing to do never needs it.
     from orchestrator.ray_nodes import cluster_nodes
     from orchestrator.ray_run import ray_session, run_trials

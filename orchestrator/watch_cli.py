@@ -8,6 +8,7 @@ import typer
 from datasets.errors import ConfigError
 from orchestrator.cloud_notices import Notice, find_cloud
 from orchestrator.preemption import PreemptionWatch
+from orchestrator.ray_environment import prepare_environment
 
 
 def watch_preemption_command(
@@ -30,14 +31,12 @@ def watch_preemption_command(
     """Drain this node in Ray as soon as its cloud says that it will be taken away."""
     if interval <= 0:
         raise ConfigError(f"--interval {interval:g}: give seconds above 0")
+    prepare_environment(address)  # now: in the moment of a notice nobody could mend a missing token
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     service = find_cloud(cloud, metadata_url, rebalance=rebalance)
     logging.getLogger(__name__).info("watching %s every %g s", service.name, interval)
 
     def drain(notice: Notice) -> None:
-        from orchestrator.ray_environment import prepare_environment
-
-        prepare_environment()
         from orchestrator.ray_drain import drain_node
 
         drain_node(address, notice, node_id)

@@ -16,6 +16,9 @@ _PACKAGES = {
     "sshd": "openssh-server",
     "unshare": "util-linux",
 }
+MISSING = 3
+"""Exit code of this module where something is missing; an error of its own is 1."""
+
 NAMESPACES = ("unshare", "--net", "--pid", "--mount", "--uts", "--fork")
 
 
@@ -52,4 +55,4 @@ def tool(name: str) -> str | None:
 if __name__ == "__main__":
     reason = missing()
     print(reason or "")
-    sys.exit(1 if reason else 0)
+    sys.exit(MISSING if reason else 0)

@@ -20,7 +20,9 @@ port, gpus = map(int, sys.argv[1:])
 args = {"num_cpus": 2, "num_gpus": gpus, "include_dashboard": True, "dashboard_port": 0}
 args["dashboard_agent_listen_port"] = port  # other clusters have the usual one
 cluster = Cluster(initialize_head=True, head_node_args=args)
-print(json.dumps([cluster.gcs_address, cluster.head_node.webui_url]), flush=True)
+node = cluster.head_node
+says = [cluster.gcs_address, node.webui_url, node.get_session_dir_path()]
+print(json.dumps(says), flush=True)
 sys.stdin.read()
 cluster.shutdown()
 """
@@ -28,11 +30,12 @@ cluster.shutdown()
 
 @dataclass(frozen=True)
 class Head:
-    """Addresses of the GCS and of the job server, and the token that both want."""
+    """Addresses of the GCS and of the job server, the token that both want, and Ray's folder."""
 
     gcs: str
     jobs: str
     token: str
+    session: Path
 
 
 @contextmanager
@@ -42,20 +45,27 @@ def head(
     """Yield a head with its job server and a token in `home`; it counts `num_gpus` as its own."""
     token = write_token(home, secrets.token_hex(32))
     own = {"HOME": str(home), "RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
-    with subprocess.Popen(
-        [sys.executable, "-c", _HEAD, str(free_port()), str(num_gpus)],
-        env=os.environ | own | (environment or {}),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
+    with (
+        (home / "head.log").open("wb") as log,
+        subprocess.Popen(
+            [sys.executable, "-c", _HEAD, str(free_port()), str(num_gpus)],
+            env=os.environ | own | (environment or {}),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
         assert process.stdout is not None
-        gcs, dashboard = json.loads(_json_line(process.stdout))
+        gcs, dashboard, session = json.loads(_json_line(process.stdout, home / "head.log"))
         try:
-            yield Head(gcs, f"http://{dashboard}/api/jobs/", token)
+            yield Head(gcs, f"http://{dashboard}/api/jobs/", token, Path(session))
         finally:
-            process.communicate(timeout=60)
+            try:
+                process.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()  # or its `with` would wait without a limit
+                raise
 
 
 def write_token(home: Path, token: str) -> str:
@@ -80,5 +90,8 @@ def command(
     )
 
 
-def _json_line(lines: IO[str]) -> str:
-    return next(line for line in lines if line.startswith("["))
+def _json_line(lines: IO[str], log: Path) -> str:
+    for line in lines:
+        if line.startswith("["):
+            return line
+    raise RuntimeError(f"no head came up:\n{log.read_text(errors='replace')}")

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from datasets import cache
+from datasets.cache import stage
 from datasets.prepare import synth
 from orchestrator import node_facts
 from orchestrator.cli import app
@@ -50,11 +52,21 @@ class TestThisMachine:
 
     def test_a_disk_too_small_for_the_cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         synth(tmp_path / "shards", train=16, validation=8, size=32, seed=0)
-        monkeypatch.setattr(node_facts, "_free_bytes", lambda _: 1000)
+        monkeypatch.setattr(cache, "_free_bytes", lambda _: 1000)
         words = ("--data", tmp_path / "shards", "--set", "recipe.image_size=32")
         output = check(*words, "--set", "data.cache_mode=decoded", code=2)
         assert "this machine has 0 MiB free for the cache, which needs 256 MiB" in output
         assert "data.cache_mode=encoded" in output
+        # Other data's cache is no room, a complete one of this data needs none.
+        place = tmp_path / "cache"
+        words = (*words, "--set", f"data.cache_dir={place}")
+        (place / "other").mkdir(parents=True)
+        (place / "other" / "train.arrow").write_bytes(bytes(1 << 20))
+        assert "this machine has 0 MiB free" in check(*words, code=2)
+        with monkeypatch.context() as patch:
+            patch.setattr(cache, "_free_bytes", lambda _: 1 << 40)
+            stage(tmp_path / "shards", place, 32, mode="encoded")
+        assert "all is well" in check(*words, code=0)
 
     def test_an_unknown_key_is_refused_before_anything_is_asked(self):
         assert "nonsense" in check("--set", "data.nonsense=1", code=2)
@@ -80,7 +92,8 @@ class TestFacts:
     def test_tensorflow_is_started_and_asked(self, tmp_path: Path):
         facts = facts_here(Questions(tmp_path / "cache"))
         assert facts.tensorflow_gpus is not None
-        assert facts.cache_free_bytes
+        assert facts.cache is not None
+        assert facts.cache.free
         assert facts.versions["ray"].startswith("2.60")
 
     def test_storage_is_measured_and_left_as_it_was(self, tmp_path: Path):

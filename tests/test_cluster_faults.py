@@ -80,7 +80,7 @@ def test_too_old_a_driver(tmp_path: Path):
     host = head.gcs.partition(":")[0]
     finding = (
         f"Ray counts 1 GPU on {host}, TensorFlow sees 0: its driver 470.82.01 is older than "
-        "525.60.13, which CUDA 12 needs; update it"
+        "525.60.13, which CUDA 12 needs: update it; or set resources.gpus_per_trial=0"
     )
     assert red_lines(told) == [finding]
     assert error(refused, run) == f"error: this cluster can't do the run: {finding}"

@@ -13,6 +13,7 @@ import grpc
 import pytest
 
 from tests import ray_heads
+from tests.metadata_services import metadata_service
 from tests.ray_heads import Head, command, write_token
 
 pytestmark = pytest.mark.slow
@@ -82,9 +83,10 @@ def _submit(head: Head, token: str | None) -> dict[str, str]:
     return given
 
 
-def test_the_token_is_in_no_command_line(head: Head):
-    lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if _ours(path)]
-    assert any(b"gcs_server" in line for line in lines)
+@pytest.mark.parametrize("what", ["cmdline", "environ"])
+def test_the_token_is_in_no_command_line_and_no_environment(head: Head, what: str):
+    lines = [path.read_bytes() for path in Path("/proc").glob(f"[0-9]*/{what}") if _ours(path)]
+    assert any(b"gcs_server" in line or b"RAY_AUTH_MODE" in line for line in lines)
     assert not any(head.token.encode() in line for line in lines)
 
 
@@ -113,6 +115,23 @@ def test_a_user_with_another_token_is_told_so_in_one_line(head: Head, tmp_path: 
     assert done.stderr.count("\n") == 1
 
 
+def test_another_token_in_the_environment_is_named(head: Head, tmp_path: Path):
+    done = command(tmp_path, "check", "--address", head.gcs, environment={"RAY_AUTH_TOKEN": WRONG})
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: the cluster at {head.gcs} asks for another token than that of RAY_AUTH_TOKEN: "
+        "give it what the head node's ~/.ray/auth_token holds, or unset it\n"
+    )
+
+
+def test_a_watch_without_the_token_does_not_start(head: Head, tmp_path: Path):
+    with metadata_service("aws") as service:
+        words = ("--cloud", "aws", "--metadata-url", service.url, "--address", head.gcs)
+        done = command(tmp_path, "watch-preemption", *words)
+    assert done.returncode == 2
+    assert "asks for a token, and there is none in" in done.stderr
+
+
 def test_a_user_who_has_turned_tokens_off_is_told_so_in_one_line(head: Head, tmp_path: Path):
     write_token(tmp_path, head.token)
     disabled = {"RAY_AUTH_MODE": "disabled"}
@@ -129,3 +148,13 @@ def test_a_user_with_the_token_needs_nothing_else(head: Head, tmp_path: Path):
     done = command(tmp_path, "check", "--address", head.gcs)
     assert done.returncode == 0, done.stderr
     assert "all is well" in done.stdout
+
+
+def test_the_token_is_in_no_log_of_ray(head: Head, tmp_path: Path):
+    """Nor in any other of the session's files, after commands with it and without."""
+    write_token(tmp_path, head.token)
+    assert command(tmp_path, "check", "--address", head.gcs).returncode == 0
+    assert command(tmp_path / "nobody", "check", "--address", head.gcs).returncode == 2
+    files = [path for path in head.session.rglob("*") if path.is_file()]
+    assert any(path.name.startswith("gcs_server") and path.stat().st_size for path in files)
+    assert [path for path in files if head.token.encode() in path.read_bytes()] == []

@@ -1,25 +1,30 @@
 """What is told of a cluster from what its nodes said: one sentence a fault, none without."""
 
+import time
 from dataclasses import replace
 
 import pytest
 
+from datasets.cache import Room
+from orchestrator.check import needs_of
+from orchestrator.config_sources import load_config
 from orchestrator.node_facts import NodeFacts, Storage
 from orchestrator.node_findings import Needs, NodeReport, findings
+from orchestrator.plan import Node
+from orchestrator.ray_check import clock_ahead
 
 FACTS = NodeFacts(
     host="one",
     versions={"python": "3.11.7", "ray": "2.60.0", "tensorflow": "2.21.0"},
     tensorflow_gpus=1,
     driver="550.54.15",
-    cache_free_bytes=100 << 30,
-    clock_s=0.0,
+    cache=Room(free=100 << 30, needed=50 << 30),
     watches=True,
     storage=Storage(1e8, 1e8),
 )
 HEAD = NodeReport("10.0.0.1", 0, 0, replace(FACTS, tensorflow_gpus=0, driver=None))
 WORKER = NodeReport("10.0.0.2", 8, 1, FACTS)
-NEEDS = Needs(cache_bytes=50 << 30, gpus=1, watcher=True)
+NEEDS = Needs(gpus=1, watcher=True)
 
 
 def with_facts(**change: object) -> NodeReport:
@@ -41,29 +46,29 @@ def test_a_whole_cluster_has_none():
         (
             with_facts(tensorflow_gpus=0, driver="470.82.01"),
             "Ray counts 1 GPU on 10.0.0.2, TensorFlow sees 0: its driver 470.82.01 is older than "
-            "525.60.13, which CUDA 12 needs; update it",
+            "525.60.13, which CUDA 12 needs: update it; or set resources.gpus_per_trial=0",
         ),
         (
             with_facts(tensorflow_gpus=0, driver=None),
-            "Ray counts 1 GPU on 10.0.0.2, TensorFlow sees 0: it has no NVIDIA driver; install "
-            "one, or start its Ray with --num-gpus=0",
+            "Ray counts 1 GPU on 10.0.0.2, TensorFlow sees 0: it has no NVIDIA driver: install "
+            "one, or start its Ray with --num-gpus=0; or set resources.gpus_per_trial=0",
         ),
         (
             with_facts(tensorflow_gpus=0),
             "Ray counts 1 GPU on 10.0.0.2, TensorFlow sees 0: install fer-orch[gpu] there, which "
-            "brings TensorFlow's CUDA libraries",
+            "brings TensorFlow's CUDA libraries; or set resources.gpus_per_trial=0",
         ),
         (
             with_facts(tensorflow_gpus=None),
             "TensorFlow does not start on 10.0.0.2: install requirements.lock there",
         ),
         (
-            with_facts(cache_free_bytes=3 << 30),
+            with_facts(cache=Room(free=3 << 30, needed=50 << 30)),
             "10.0.0.2 has 3.0 GiB free for the cache, which needs 50.0 GiB: free some, set "
             "data.cache_dir to a larger disk, or data.cache_mode=encoded",
         ),
         (
-            with_facts(cache_free_bytes=None),
+            with_facts(cache=None),
             "10.0.0.2 can't write to its cache: set data.cache_dir to a folder of its disk",
         ),
         (
@@ -96,7 +101,7 @@ def test_no_gpu_anywhere_is_told_once_and_only_to_who_asks_for_one():
         "a trial asks for 1 GPU and no node has one in Ray: add GPU nodes, or set "
         "resources.gpus_per_trial=0 to train on CPUs"
     ]
-    assert findings([HEAD, cpu_node], replace(NEEDS, gpus=None)) == []
+    assert findings([HEAD, cpu_node], replace(NEEDS, gpus=0)) == []
 
 
 def test_fewer_gpus_on_each_node_than_a_trial_asks_for():
@@ -112,8 +117,40 @@ def test_a_cluster_that_has_not_grown_yet_lacks_no_gpu():
 
 
 def test_the_disk_of_a_node_that_trains_nothing_does_not_matter():
-    head = replace(HEAD, facts=replace(FACTS, cache_free_bytes=0))
+    head = replace(HEAD, facts=replace(FACTS, cache=Room(free=0, needed=1)))
     assert findings([head, WORKER], NEEDS) == []
+
+
+def test_gpus_that_a_run_does_not_use_do_not_matter():
+    node = with_facts(tensorflow_gpus=0, driver="470.82.01")
+    assert findings([HEAD, node], replace(NEEDS, gpus=0)) == []
+    dead = with_facts(tensorflow_gpus=None)
+    assert findings([HEAD, dead], replace(NEEDS, gpus=0)) != []
+
+
+def test_without_a_setting_a_trial_has_a_gpu_where_there_are_some():
+    head, worker = Node(cpus=8, gpus=0), Node(cpus=8, gpus=2)
+    assert needs_of(load_config(), [head]).gpus == 0
+    assert needs_of(load_config(), [head, worker]).gpus == 1
+    full = NodeReport("10.0.0.3", 8, 0, replace(FACTS, cache=Room(free=0, needed=1)))
+    assert findings([full, WORKER], needs_of(load_config(), [head, worker])) == []
+
+
+def test_storage_that_fails_has_a_way_out_of_its_own():
+    other = Storage(problem="/run is another folder there", way_out="mount the shared one there")
+    (told,) = findings([with_facts(storage=other)], NEEDS)
+    assert told.endswith("/run is another folder there; mount the shared one there")
+
+
+def test_a_clock_is_found_wrong_both_ways_and_however_long_the_answer_takes():
+    for off in (-9.0, 9.0):
+        assert clock_ahead(lambda off=off: time.time() + off) == pytest.approx(off, abs=0.5)
+
+    def slow() -> float:
+        time.sleep(0.2)
+        return time.time()
+
+    assert clock_ahead(slow) == pytest.approx(0, abs=0.01)
 
 
 def test_watchers_are_wanted_only_where_asked_for():
