@@ -139,11 +139,8 @@ PARTS: dict[str, Callable[[Bench], list[Row]]] = {
 
 def machine() -> dict[str, str]:
     """What the figures are of."""
-    return {
-        "processor": processor_name(),
-        "cores": str(num_cores()),
-        "system": platform.system(),
-    } | (versions())
+    here = {"processor": processor_name(), "cores": str(num_cores()), "system": platform.system()}
+    return here | versions()
 
 
 def main() -> int:

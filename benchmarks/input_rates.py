@@ -2,7 +2,7 @@
 
     python benchmarks/input_rates.py WORKDIR REPETITIONS
 
-Prints `{name: [a rate for each repetition]}`: images/s, and bytes/s for `gather` and `memcpy`.
+Prints `{way: [images/s of each repetition]}`; `memcpy` copies as many bytes as the images have.
 """
 
 import json
