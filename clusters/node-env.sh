@@ -6,6 +6,16 @@
 export RAY_AUTH_MODE=token
 export RAY_USAGE_STATS_ENABLED=0
 
+# Ray makes its folder of sockets and logs one that all users of a machine can enter, and its logs
+# can hold what a request held, the token too: it lies in one of this user. The same path on all
+# nodes, since Ray takes the head's on each, and on the machine's own disk, which sockets need.
+RAY_TMPDIR="/tmp/fer-orch-ray-$(id -un)"
+export RAY_TMPDIR
+mkdir -p -m 700 "$RAY_TMPDIR"
+if [ ! -O "$RAY_TMPDIR" ] || ! chmod 700 "$RAY_TMPDIR"; then
+  echo "node-env.sh: $RAY_TMPDIR is another user's: remove it, Ray's logs would be theirs to read" >&2
+fi
+
 # `ray job stop` kills a job three seconds after it has asked; trials need longer for a checkpoint.
 export RAY_JOB_STOP_WAIT_TIME_S=900
 

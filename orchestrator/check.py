@@ -12,13 +12,15 @@ from rich.table import Table
 from rich.text import Text
 
 from datasets.errors import ConfigError
-from datasets.folder import as_folder
+from datasets.folder import Folder, LocalFolder, as_folder
 from datasets.manifest import read_manifest
 from orchestrator.config import RunConfig
 from orchestrator.node_facts import Questions, WantedCache, facts_here
 from orchestrator.node_findings import Needs, NodeReport, findings
+from orchestrator.nodes import nodes_of
 from orchestrator.plan import Node
-from orchestrator.resources import gpus_of_a_trial, local_node
+from orchestrator.report.formats import plural
+from orchestrator.resources import gpus_of_a_trial
 from orchestrator.texts import one_line
 
 _REQUEST_IS_WRONG = 2
@@ -51,13 +53,13 @@ def run_check(request: CheckRequest, console: Console) -> int:
     return _REQUEST_IS_WRONG if wrong else 0
 
 
-def check_cluster(config: RunConfig, storage: str) -> None:
+def check_cluster(config: RunConfig, storage: str, may_have: Sequence[Node]) -> None:
     """Refuse a connected cluster on which the run can't do well; `ConfigError` with all findings.
 
-    A missing watcher is no reason: a cluster of one's own machines needs none.
+    `may_have` are the nodes that it has or may grow to. A missing watcher is no reason: a cluster
+    of one's own machines needs none.
     """
     from orchestrator.ray_check import ask_nodes
-    from orchestrator.ray_nodes import cluster_nodes
 
     with _shared_file(storage) as file:
         questions = _questions(config, storage, file)
@@ -66,7 +68,7 @@ def check_cluster(config: RunConfig, storage: str) -> None:
             # One that goes while it is asked is what the run is made to survive, and is gone by
             # now. One that lives and does not answer is not.
             nodes = ask_nodes(questions)
-    if wrong := findings(nodes, needs_of(config, cluster_nodes())):
+    if wrong := findings(nodes, needs_of(config, may_have)):
         raise ConfigError("this cluster can't do the run: " + "; ".join(wrong))
 
 
@@ -77,16 +79,32 @@ def _shared_file(storage: str | None) -> Iterator[str | None]:
         yield None
         return
     name, folder = f".check-{uuid.uuid4().hex}", as_folder(storage)
+    with _no_new_folders(folder):
+        try:
+            folder.write(name, Path.touch)
+        except OSError:  # each node will say that it can't, and why
+            yield None
+            return
+        try:
+            yield name
+        finally:
+            with suppress(OSError):
+                folder.remove(name)
+
+
+@contextmanager
+def _no_new_folders(folder: Folder) -> Iterator[None]:
+    """Remove what was made for the file to lie in, and is empty."""
+    missing: list[Path] = []
+    if isinstance(folder, LocalFolder):
+        here = folder.path.absolute()
+        missing = [path for path in (here, *here.parents) if not path.exists()]
     try:
-        folder.write(name, Path.touch)
-    except OSError:  # each node will say that it can't, and why
-        yield None
-        return
-    try:
-        yield name
+        yield
     finally:
-        with suppress(OSError):
-            folder.remove(name)
+        with suppress(OSError):  # it was not made, or another has put something there
+            for path in missing:
+                path.rmdir()
 
 
 def needs_of(config: RunConfig, nodes: Sequence[Node], *, watcher: bool = False) -> Needs:
@@ -109,24 +127,18 @@ def _questions(config: RunConfig, storage: str | None, file: str | None) -> Ques
 
 def _reports(address: str | None, questions: Questions) -> tuple[list[NodeReport], Sequence[Node]]:
     """What the nodes said, and which nodes the cluster has or may grow by."""
-    if address is None:
-        here = local_node()
-        return [NodeReport("this machine", here.cpus, here.gpus, facts_here(questions))], [here]
-    from orchestrator.ray_environment import prepare_environment
+    with nodes_of(address) as nodes:
+        if address is None:
+            (here,) = nodes
+            return [NodeReport("this machine", here.cpus, here.gpus, facts_here(questions))], nodes
+        from orchestrator.ray_check import ask_nodes
 
-    prepare_environment(address)
-    from orchestrator.ray_check import ask_nodes
-    from orchestrator.ray_nodes import cluster_nodes
-    from orchestrator.ray_run import ray_session
-
-    with ray_session(address):
-        return ask_nodes(questions), cluster_nodes()
+        return ask_nodes(questions), nodes
 
 
 def node_tables(nodes: Sequence[NodeReport]) -> tuple[Table, Table]:
     """What runs on each node, and what each has; two tables, for a terminal of 80 columns."""
-    title = f"{len(nodes)} node{'s' * (len(nodes) != 1)}"
-    runs = Table(title=title, title_justify="left", box=_BOX)
+    runs = Table(title=plural(len(nodes), "node"), title_justify="left", box=_BOX)
     has = Table(box=_BOX)
     for table in (runs, has):
         table.add_column("node", no_wrap=True)
@@ -160,7 +172,7 @@ def _has(node: NodeReport) -> list[str]:
     return [
         *counts,
         _UNKNOWN if facts.tensorflow_gpus is None else str(facts.tensorflow_gpus),
-        _UNKNOWN if facts.cache is None else f"{facts.cache.free / 2**30:.0f} GiB",
+        _UNKNOWN if isinstance(facts.cache, str) else f"{facts.cache.free / 2**30:.0f} GiB",
         _rate(facts.storage.write_rate),
         _rate(facts.storage.read_rate),
         f"{node.clock_ahead_s:+.1f} s",

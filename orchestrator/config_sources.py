@@ -56,8 +56,10 @@ def _default_preset(stated: dict[str, Any]) -> str:
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"config file {file} can't be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"config file {file} is no YAML: {_where(error)}") from error
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -67,6 +69,14 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     return values
 
 
+def _where(error: yaml.YAMLError) -> str:
+    """What is wrong with a text and where, on one line."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if mark is None or problem is None:
+        return " ".join(str(error).split())
+    return f"{problem}, at line {mark.line + 1}, column {mark.column + 1}"
+
+
 def _split_setting(setting: str) -> tuple[str, Any]:
     key, sign, text = setting.partition("=")
     if not sign or not key:
@@ -74,7 +84,9 @@ def _split_setting(setting: str) -> tuple[str, Any]:
     try:
         return key.strip(), yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set {setting!r}: the value is not valid YAML ({error})") from error
+        raise ConfigError(
+            f"--set {setting!r}: the value is not valid YAML ({_where(error)})"
+        ) from error
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:

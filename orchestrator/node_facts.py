@@ -69,8 +69,8 @@ class NodeFacts:
     versions: dict[str, str]
     tensorflow_gpus: int | None
     driver: str | None
-    cache: Room | None
-    """On the disk of the cache; None where its folder can't be made or written to."""
+    cache: Room | str
+    """On the disk of the cache; where it can't be made or written to, why."""
     watches: bool
     """A watcher of pre-emption notices runs."""
     cloud: str | None = None
@@ -139,18 +139,19 @@ def _driver() -> str | None:
     return lines[0] if lines else None
 
 
-def _cache_room(questions: Questions) -> Room | None:
+def _cache_room(questions: Questions) -> Room | str:
     directory, wanted = questions.cache_dir, questions.cache
+    # A question makes no folder: what can be said of one to come is true of where it will be made.
+    place = next(path for path in (directory, *directory.parents) if path.exists())
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        probe = directory / f".write-{uuid.uuid4().hex}"
+        probe = place / f".write-{uuid.uuid4().hex}"
         probe.touch()
         probe.unlink()
         if wanted is None:
-            return Room(shutil.disk_usage(directory).free)
-        return room(wanted.manifest, directory, wanted.image_size, wanted.mode)
-    except OSError:
-        return None
+            return Room(shutil.disk_usage(place).free)
+        return room(wanted.manifest, place, wanted.image_size, wanted.mode)
+    except OSError as error:
+        return f"{directory} ({error.strerror or error})"
 
 
 def _watches(proc: Path) -> bool:

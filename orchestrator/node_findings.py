@@ -118,8 +118,11 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _disk(node: NodeReport, facts: NodeFacts, needs: Needs) -> list[str]:
     if not node.cpus or (needs.gpus and not node.gpus):
         return []  # no trial can run there
-    if facts.cache is None:
-        return [f"{node.name} can't write to its cache: set data.cache_dir to a folder of its disk"]
+    if isinstance(facts.cache, str):
+        return [
+            f"{node.name} can't write to its cache, {facts.cache}: set data.cache_dir to a folder "
+            "of its disk"
+        ]
     if facts.cache.free >= facts.cache.needed:
         return []
     return [

@@ -113,7 +113,7 @@ def check_weights(config: RunConfig, trials: list[str]) -> None:
 
     That happens in a process of its own, without a GPU, which this one must leave to the trials.
     """
-    if config.recipe.weights == "none":
+    if config.recipe.weights == "none" or not trials:
         return
     names = sorted({split_trial_name(trial)[0] for trial in trials})
     done = subprocess.run(

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from datasets.errors import FerOrchError
+from orchestrator.report.formats import plural
 from orchestrator.run_store import RunStore, TrialRecord
 from orchestrator.texts import one_line
 from trainers.result import TrialState
@@ -53,7 +54,7 @@ def trial_table(records: list[TrialRecord]) -> Table:
         table.add_column(header, no_wrap=True)
     for header in ("epoch", "step", "step/s", "accuracy", "left"):
         table.add_column(header, justify="right", no_wrap=True)
-    table.add_column("", overflow="ellipsis", no_wrap=True)
+    table.add_column("note", overflow="ellipsis", no_wrap=True)
     for record in records:
         cells = (Text(one_line(cell)) for cell in _cells(record))  # a reason may hold [brackets]
         table.add_row(*cells, style=STYLES[record.state])
@@ -62,7 +63,7 @@ def trial_table(records: list[TrialRecord]) -> Table:
 
 def _headline(records: list[TrialRecord]) -> str:
     over = sum(record.state.is_over() for record in records)
-    return f"{over} of {len(records)} trials done"
+    return f"{over} of {plural(len(records), 'trial')} done"
 
 
 def _cells(record: TrialRecord) -> list[str]:

@@ -1,12 +1,8 @@
 """What must hold before Ray is started or connected to: its environment, and a cluster there."""
 
 import os
-import re
-import socket
 
-from datasets.errors import ConfigError
-
-_CONNECT_S = 5.0
+from orchestrator.ray_address import head_of
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -25,28 +21,13 @@ _ENVIRONMENT = {
 def prepare_environment(address: str | None = None) -> None:
     """Set what Ray reads when it is imported, where the user has not; call it before that.
 
-    An address `HOST:PORT` at which nothing listens, or whose cluster wants a token that is not
-    here, raises `ConfigError`. Other addresses, as `auto`, are left to Ray.
+    An address that is none, at which no head of a cluster answers, or whose cluster wants a token
+    that is not here, raises `ConfigError`: Ray itself would try for minutes.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    found = re.fullmatch(r"(ray://)?(\[?([^\[\]/]+?)\]?:(\d+))", address or "")
-    if found is None:
+    if address is None:
         return
-    client, place, host, port = found.groups()
-    _check_listening(str(address), host, int(port))
-    if client is None:
-        from orchestrator.ray_token import agree_on_token
+    from orchestrator.ray_token import agree_on_token
 
-        agree_on_token(place)
-
-
-def _check_listening(address: str, host: str, port: int) -> None:
-    """Ray would try for over a minute."""
-    try:
-        socket.create_connection((host, port), timeout=_CONNECT_S).close()
-    except (OSError, OverflowError) as error:
-        raise ConfigError(
-            f"nothing answers at {address} ({error}): give --address the head node's HOST:PORT, as "
-            "`ray start` prints it, from a machine that may reach it"
-        ) from error
+    agree_on_token(head_of(address))

@@ -1,7 +1,7 @@
-"""Ray's token authentication: whether a cluster asks for a token, found out before Ray is imported.
+"""Whether a head answers, and asks for a token: found out before Ray is imported.
 
-Ray itself would try for half a minute, and then say that it can't connect. It reads its settings
-when it is imported.
+Ray itself would try for half a minute, of another server for a quarter of an hour, and then say
+that it can't connect. It reads its settings, the token's among them, when it is imported.
 """
 
 import os
@@ -13,16 +13,18 @@ from datasets.errors import ConfigError
 
 _MODE = "RAY_AUTH_MODE"
 _TOKEN = "RAY_AUTH_TOKEN"
-_ANSWER_S = 5.0
+_ANSWER_S = 20.0  # a head under load takes seconds
 _ASK = "/ray.rpc.InternalKVGcsService/InternalKVKeys"
 
 
 def agree_on_token(gcs: str) -> None:
     """Turn authentication on in this process where the cluster wants a token and there is one.
 
-    `gcs` is the head's HOST:PORT. `ConfigError` says what keeps this user out. Whatever else is
-    wrong with the address is left to Ray to say.
+    `gcs` is the head's HOST:PORT. `ConfigError` says what keeps this user out, or that there is no
+    head. With TLS, which Ray has certificates of its own for, all is left to Ray to find.
     """
+    if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+        return
     if not _refuses(gcs, token=None):
         return
     if os.environ.get(_MODE, "token") != "token":
@@ -65,5 +67,17 @@ def _refuses(gcs: str, token: str | None) -> bool:
         try:
             channel.unary_unary(_ASK)(b"", timeout=_ANSWER_S, metadata=metadata)
         except grpc.RpcError as error:
-            return bool(error.code() is grpc.StatusCode.UNAUTHENTICATED)
+            if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+                return True
+            raise _no_head(gcs, error) from error
     return False
+
+
+def _no_head(gcs: str, error: grpc.RpcError) -> ConfigError:
+    """It does not listen, is silent, or is another of Ray's servers or none of Ray's."""
+    why = " ".join(str(error.details()).split()).rpartition("last error: ")[2]
+    return ConfigError(
+        f"no Ray cluster answers at {gcs} ({error.code().name}: {why}): give --address the head "
+        "node's HOST:PORT as `ray start` prints it, 6379 if it was not told another, from a "
+        "machine that may reach it"
+    )

@@ -1,5 +1,6 @@
 """What a trial gets of the machines that there are, and how many fit at once."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from datasets.errors import ConfigError
@@ -7,6 +8,7 @@ from datasets.parallel import num_cores
 from orchestrator.config import RunConfig
 from orchestrator.hardware import local_gpus
 from orchestrator.plan import Node, Resources
+from orchestrator.report.formats import plural
 
 
 def local_node() -> Node:
@@ -32,10 +34,16 @@ def trial_resources(config: RunConfig, nodes: Sequence[Node]) -> Resources:
     gpus = gpus_of_a_trial(config, nodes)
     places = sum(node.places(cpus, gpus) for node in nodes)
     if not places:
-        have = ", ".join(f"{node.cpus} CPUs and {node.gpus} GPUs" for node in nodes) or "no node"
+        found = Counter(map(_has, nodes))
+        have = ", ".join(f"{plural(count, 'node')} of {each}" for each, count in found.items())
         raise ConfigError(
-            f"a trial asks for {cpus} CPUs and {gpus:g} GPUs on one node, there are {have}; "
+            f"a trial asks for {plural(cpus, 'CPU')} and {gpus:g} GPU{'s' * (gpus != 1)} on one "
+            f"node; there {'is' if len(nodes) == 1 else 'are'} {have or 'none'}; "
             "lower resources.cpus_per_trial or resources.gpus_per_trial"
         )
     concurrent = min(places, asked.max_concurrent or places)
     return Resources(cpus, gpus, concurrent, full=concurrent == places)
+
+
+def _has(node: Node) -> str:
+    return f"{plural(node.cpus, 'CPU')} and {plural(node.gpus, 'GPU')}"

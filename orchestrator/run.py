@@ -1,7 +1,7 @@
 """`run-all`: from a configuration to a report. Everything is checked before anything starts."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,8 @@ from datasets.probe_images import probe_label
 from orchestrator.check import check_cluster
 from orchestrator.config import RunConfig
 from orchestrator.config_differences import differences
-from orchestrator.plan import Plan, Resources, make_plan
+from orchestrator.nodes import nodes_of
+from orchestrator.plan import Resources, make_plan
 from orchestrator.preflight import (
     check_fingerprint,
     check_probes,
@@ -29,8 +30,7 @@ from orchestrator.preflight import (
 )
 from orchestrator.progress import ProgressView
 from orchestrator.provenance import write_provenance
-from orchestrator.ray_environment import prepare_environment
-from orchestrator.resources import local_node, trial_resources
+from orchestrator.resources import trial_resources
 from orchestrator.run_lock import check_writable, run_lock
 from orchestrator.run_store import (
     PROVENANCE_FILE,
@@ -78,25 +78,26 @@ def run_all(request: RunRequest, console: Console) -> int:
     store.refresh()
     check_image_size(config.architectures, config.recipe.image_size)
     _refuse_other_config(store, config)
-    if request.dry_run:
-        check_probes(config, store)
-        print_plan(_plan(request, store), config, console)
-        return 0
-    if request.address is None:
-        trial_resources(config, [local_node()])
     check_probes(config, store)
+    rows = planned_rows(config, store)
+    if request.dry_run:
+        with nodes_of(request.address) as nodes:
+            resources = trial_resources(config, nodes)
+        print_plan(make_plan(config, rows, resources), config, store, rows, console)
+        return 0
+    if _to_do(request, store, rows):
+        _refuse_unfit_place(request, store, console)
     check_writable(store)
     with run_lock(store, console):
         store.refresh()  # another driver may have worked on it until now
         _refuse_other_config(store, config)
+        todo = _to_do(request, store, rows)
+        check_weights(config, todo)
         shards, manifest = open_data(config, store, console)
         document = _document(request, store, shards, manifest)
         check_fingerprint(store, document)
-        todo = [name for name in document.trials if _is_to_do(store, name, request.until_epoch)]
         if todo:
-            prepare_environment(request.address)  # first: all shards are read for their checksums
             keep_probes(config, store)
-            check_weights(config, todo)
             check_shards(shards, manifest, console)
             _train(request, store, document, todo, console)
         _drop_checkpoints_of_finished(store)
@@ -115,18 +116,24 @@ def _refuse_other_config(store: RunStore, config: RunConfig) -> None:
         )
 
 
-def _plan(request: RunRequest, store: RunStore) -> Plan:
-    rows = planned_rows(request.config, store)
-    if request.address is None:
-        resources = trial_resources(request.config, [local_node()])
-    else:
-        prepare_environment(request.address)
-        from orchestrator.ray_nodes import cluster_nodes
-        from orchestrator.ray_run import ray_session
+def _refuse_unfit_place(request: RunRequest, store: RunStore, console: Console) -> None:
+    """What this machine or the cluster can't do, before faces are drawn and shards are read."""
+    with nodes_of(request.address) as nodes:
+        trial_resources(request.config, nodes)
+        if request.address is not None:
+            console.print("checking the nodes", highlight=False)
+            check_cluster(request.config, store.address, nodes)
 
-        with ray_session(request.address):
-            resources = trial_resources(request.config, cluster_nodes())
-    return make_plan(request.config, rows, resources)
+
+def _names(config: RunConfig, rows: Mapping[str, int]) -> list[str]:
+    """All trials, longest first."""
+    order = make_plan(config, rows, Resources(config.resources.cpus_per_trial, 0, 1))
+    return [trial.name for trial in order.trials]
+
+
+def _to_do(request: RunRequest, store: RunStore, rows: Mapping[str, int]) -> list[str]:
+    names = _names(request.config, rows)
+    return [name for name in names if _is_to_do(store, name, request.until_epoch)]
 
 
 def _name_of(store: RunStore) -> str:
@@ -140,10 +147,9 @@ def _document(
 ) -> RunDocument:
     config = request.config
     rows: dict[str, int] = {str(split): manifest.rows(split) for split in manifest.classes}
-    order = make_plan(config, rows, Resources(config.resources.cpus_per_trial, 0, 1))
     return RunDocument(
         name=_name_of(store),
-        trials=[trial.name for trial in order.trials],
+        trials=_names(config, rows),
         config=config.model_dump(mode="json"),
         data=RunData(
             shards=str(shards),
@@ -211,9 +217,6 @@ def _train(
     console.print("starting Ray", highlight=False)
     with ray_session(request.address):
         resources = trial_resources(config, cluster_nodes())
-        if request.address is not None:
-            console.print("checking the nodes", highlight=False)
-            check_cluster(config, store.address)
         store.write(document)
         write_provenance(store.provenance_file, resources, request.address)
         store.publish(PROVENANCE_FILE)

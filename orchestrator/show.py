@@ -1,5 +1,6 @@
 """What commands print: the plan and the outcome of a run."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -8,7 +9,8 @@ from rich.table import Table
 from orchestrator.config import RunConfig
 from orchestrator.plan import Plan
 from orchestrator.progress import duration, trial_table
-from orchestrator.run_store import TrialRecord
+from orchestrator.report.formats import plural
+from orchestrator.run_store import RunStore, TrialRecord
 from orchestrator.texts import one_line
 from trainers.home import TRIALS_DIR
 
@@ -21,10 +23,16 @@ def _money(cost: float | None, currency: str) -> str:
     return "–" if cost is None else f"{cost:.2f} {currency}"
 
 
-def print_plan(plan: Plan, config: RunConfig, console: Console) -> None:
-    """Trials in order, resources, estimated time and, where prices are given, cost."""
+def print_plan(
+    plan: Plan, config: RunConfig, store: RunStore, rows: Mapping[str, int], console: Console
+) -> None:
+    """Trials in order, resources, time and, with prices, cost; on which data, and where to.
+
+    Time and cost are estimates. `rows` are the images of each split.
+    """
     currency = config.estimate.currency
-    table = Table(title=f"{len(plan.trials)} trials, longest first", title_justify="left")
+    trials = plural(len(plan.trials), "trial")
+    table = Table(title=f"{trials}, longest first", title_justify="left")
     table.add_column("trial", no_wrap=True)
     for header in ("work, TFLOP", "time", "cost"):
         table.add_column(header, justify="right")
@@ -42,8 +50,25 @@ def print_plan(plan: Plan, config: RunConfig, console: Console) -> None:
         f"{each.concurrent} at once; estimated {duration(_seconds(plan.hours))} in all, "
         f"cost {_money(plan.cost, currency)}",
         highlight=False,
+        soft_wrap=True,
     )
-    console.print(_assumption(plan, config), highlight=False)
+    for line in (_assumption(plan, config), _data(config, rows), _place(store)):
+        console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def _data(config: RunConfig, rows: Mapping[str, int]) -> str:
+    images = f"{rows['train']:,} training and {rows['validation']:,} validation images"
+    if config.data.shards is None:
+        return f"data: drawn faces, {images}; --data names shards of your own"
+    return f"data: {config.data.shards}, {images}"
+
+
+def _place(store: RunStore) -> str:
+    if store.read() is None:
+        return f"run directory: {store.place}, new"
+    records = store.trials()
+    done = sum(record.state.is_over() for record in records)
+    return f"run directory: {store.place}, {done} of {plural(len(records), 'trial')} done"
 
 
 def _assumption(plan: Plan, config: RunConfig) -> str:

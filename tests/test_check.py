@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from datasets import cache
-from datasets.cache import stage
+from datasets.cache import Room, stage
 from datasets.prepare import synth
 from orchestrator import node_facts
 from orchestrator.cli import app
@@ -33,7 +33,7 @@ class TestThisMachine:
         output = check("--run-dir", tmp_path / "run", "--set", f"data.cache_dir={tmp_path}", code=0)
         assert "all is well" in output
         assert "MB/s" in output
-        assert list((tmp_path / "run").iterdir()) == []
+        assert list(tmp_path.iterdir()) == []
 
     def test_storage_without_permission(self, tmp_path: Path):
         (tmp_path / "file").write_text("in the way")
@@ -92,8 +92,9 @@ class TestFacts:
     def test_tensorflow_is_started_and_asked(self, tmp_path: Path):
         facts = facts_here(Questions(tmp_path / "cache"))
         assert facts.tensorflow_gpus is not None
-        assert facts.cache is not None
+        assert isinstance(facts.cache, Room)
         assert facts.cache.free
+        assert not (tmp_path / "cache").exists()
         assert facts.versions["ray"].startswith("2.60")
 
     def test_storage_is_measured_and_left_as_it_was(self, tmp_path: Path):

@@ -178,11 +178,11 @@ def test_more_than_the_machine_has_is_refused_with_the_numbers(refused, tmp_path
         *("run-all", "--dry-run", "--run-dir", tmp_path / "run"),
         *("--set", "resources.cpus_per_trial=4096"),
     )
-    assert "4096 CPUs" in message
+    assert "4,096 CPUs" in message
     message = refused(
         *("run-all", "--run-dir", tmp_path / "run"), *("--set", "resources.cpus_per_trial=4096")
     )
-    assert "4096 CPUs" in message
+    assert "4,096 CPUs" in message
     assert not (tmp_path / "run").exists()
 
 
@@ -222,7 +222,29 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path):
     places = [done.output.index(f"{name}-s0") for name in ("resnet152", "resnet50", "mobilenet")]
     assert places == sorted(places)
     assert "USD" in done.output
+    assert "data: drawn faces, 480 training and 120 validation images" in done.output
+    assert f"run directory: {tmp_path / 'run'}, new" in done.output
     assert all(f"{name}-s0" in done.output for name in ARCHITECTURES)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_names_the_data_and_how_far_the_run_is(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    words = ["run-all", "--data", str(shards), "--run-dir", str(tmp_path / "run")]
+    words += ["--preset", "demo", "--only", "mobilenet"]
+    monkeypatch.setattr(run, "_train", write_run_alone)
+    CliRunner().invoke(app, words)
+    done = CliRunner().invoke(app, [*words, "--dry-run"])
+    assert done.exit_code == 0, done.output
+    assert f"data: {shards}, 16 training and 8 validation images" in done.output
+    assert f"run directory: {tmp_path / 'run'}, 0 of 1 trial done" in done.output
+    assert "1 trial, longest first" in done.output
+
+
+def test_more_than_the_machine_has_is_refused_before_anything_is_written(refused, tmp_path: Path):
+    words = ("run-all", "--set", "resources.cpus_per_trial=999", "--run-dir", tmp_path / "run")
+    assert "a trial asks for 999 CPUs" in refused(*words)
     assert not (tmp_path / "run").exists()
 
 

@@ -114,6 +114,19 @@ def test_nobody_gets_in_without_the_token(cluster: Cluster, token: str):
         assert not {way: text for way, text in outputs.items() if not REFUSED.search(text)}
 
 
+NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups"
+
+
+def test_other_users_of_a_host_read_no_file_of_ray(cluster: Cluster):
+    """What Ray logs can hold the token: its dashboard logs the request for a job that is not."""
+    job_logs = f"ray job logs --address {cluster.dashboard} --follow no-such-job"
+    cluster.head.start(f"export {WITH_TOKEN}; {job_logs}").communicate(timeout=120)
+    for host in cluster.nodes:
+        mine = host.run("find /tmp /dev/shm -type f -path '*/session_*'").split()
+        assert any("/logs/raylet" in path for path in mine)
+        assert host.run(f"{NOBODY} find /tmp /dev/shm -readable -path '*session_*' || true") == ""
+
+
 NOTICE = """
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
 @ray.remote(num_cpus=1)

@@ -125,6 +125,26 @@ def test_another_token_in_the_environment_is_named(head: Head, tmp_path: Path):
     )
 
 
+def test_a_cluster_that_is_found_is_asked_for_its_token_too(head: Head, tmp_path: Path):
+    write_token(tmp_path, WRONG)
+    done = command(tmp_path, "check", "--address", "auto", environment={"RAY_ADDRESS": head.gcs})
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: the cluster at {head.gcs} asks for another token than ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_port_of_the_dashboard_is_told_to_be_none_of_a_head(head: Head, tmp_path: Path):
+    write_token(tmp_path, head.token)
+    place = head.jobs.split("/")[2]
+    begin = time.monotonic()
+    done = command(tmp_path, "run-all", "--run-dir", tmp_path / "run", "--address", place)
+    assert time.monotonic() - begin < 60
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: no Ray cluster answers at {place} (")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_watch_without_the_token_does_not_start(head: Head, tmp_path: Path):
     with metadata_service("aws") as service:
         words = ("--cloud", "aws", "--metadata-url", service.url, "--address", head.gcs)

@@ -60,7 +60,7 @@ def test_flags_go_over_the_file_and_settings_over_all(tmp_path: Path):
         ({"settings": ["recipe.epochs"]}, ["key=value"]),
         ({"settings": ["preset.x=1"]}, ["preset", "paper, demo"]),
         ({"settings": ["seeds.x=1"], "seeds": [1]}, ["seeds.x", "not a section"]),
-        ({"settings": ["recipe.image_size=[1"]}, ["YAML"]),
+        ({"settings": ["recipe.image_size=[1"]}, ["YAML", "line 1, column 3"]),
         ({"file": Path("no-such.yaml")}, ["no-such.yaml"]),
     ],
 )

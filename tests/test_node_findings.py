@@ -68,8 +68,9 @@ def test_a_whole_cluster_has_none():
             "data.cache_dir to a larger disk, or data.cache_mode=encoded",
         ),
         (
-            with_facts(cache=None),
-            "10.0.0.2 can't write to its cache: set data.cache_dir to a folder of its disk",
+            with_facts(cache="/cache (Permission denied)"),
+            "10.0.0.2 can't write to its cache, /cache (Permission denied): set data.cache_dir to "
+            "a folder of its disk",
         ),
         (
             with_facts(storage=Storage(problem="ACCESS_DENIED")),

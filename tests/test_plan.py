@@ -64,7 +64,7 @@ def test_resources_fill_the_machine_and_refuse_more_than_there_is():
     capped = load_config(preset="demo", settings=["resources.max_concurrent=3"])
     assert trial_resources(capped, [Node(8, 0)]) == Resources(1, 0, 3, full=False)
     greedy = load_config(preset="demo", settings=["resources.cpus_per_trial=6"])
-    with pytest.raises(ConfigError, match=r"6 CPUs.*there are 4 CPUs and 0 GPUs, 4 CPUs"):
+    with pytest.raises(ConfigError, match=r"6 CPUs.*there are 2 nodes of 4 CPUs and 0 GPUs; lower"):
         trial_resources(greedy, [Node(4, 0), Node(4, 0)])  # eight in all, but on no node
     with pytest.raises(ConfigError, match="whole GPUs"):
         load_config(preset="demo", settings=["resources.gpus_per_trial=1.5"])
