@@ -92,7 +92,10 @@ class ResourceSection(_Section):
 
 
 class EstimateSection(_Section):
-    """Assumptions behind the hours and cost that `--dry-run` prints. They change no result."""
+    """Assumptions behind the hours and cost that `--dry-run` prints. They change no result.
+
+    Once trials of the run have measured their rates, these are used.
+    """
 
     cpu_gflops: float = Field(default=50.0, gt=0)
     """Effective rate of one CPU core in training, 1e9 floating point operations a second."""

@@ -1,6 +1,7 @@
 """The plan of a run: its trials, longest first, with what they should take."""
 
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.config import EstimateSection, RunConfig
@@ -63,22 +64,32 @@ class Plan:
 
     trials: tuple[PlannedTrial, ...]
     resources: Resources
+    measured: int = 0
+    """Architectures whose rate the run has measured."""
 
     @property
     def hours(self) -> float | None:
         """Estimated wall-clock hours with `resources.concurrent` trials at once."""
-        if any(trial.hours is None for trial in self.trials):
-            return None
-        ends = [0.0] * self.resources.concurrent
-        for trial in self.trials:  # each trial starts where a place falls free first
-            ends[ends.index(min(ends))] += trial.hours or 0.0
-        return max(ends)
+        return last_end([trial.hours for trial in self.trials], [0.0] * self.resources.concurrent)
 
     @property
     def cost(self) -> float | None:
         """Estimated sum of all trials' prices."""
         costs = [trial.cost for trial in self.trials]
         return None if any(cost is None for cost in costs) else sum(cost or 0 for cost in costs)
+
+
+def last_end(durations: Sequence[float | None], free_at: Sequence[float]) -> float | None:
+    """When the last of trials ends that start in their order, each where a place falls free first.
+
+    `free_at` is when each place is free. None where a duration is unknown.
+    """
+    ends = list(free_at)
+    for duration in durations:
+        if duration is None:
+            return None
+        ends[ends.index(min(ends))] += duration
+    return max(ends)
 
 
 def training_gflop(row: Architecture, recipe: Recipe, train: int, validation: int) -> float:
@@ -88,39 +99,64 @@ def training_gflop(row: Architecture, recipe: Recipe, train: int, validation: in
 
     Multiply-adds of a convolutional network grow with the image's area.
     """
-    forward = row.gmacs_224 * _FLOPS_PER_MAC * (recipe.image_size / _TABLE_SIZE) ** 2
     held_out = recipe.selection_fraction * train
-    return forward * recipe.epochs * (_TRAIN_PASSES * (train - held_out) + held_out + validation)
+    images = _TRAIN_PASSES * (train - held_out) + held_out + validation
+    return _forward_gflop(row, recipe) * recipe.epochs * images
 
 
-def make_plan(config: RunConfig, rows: Mapping[str, int], resources: Resources) -> Plan:
+def _forward_gflop(row: Architecture, recipe: Recipe) -> float:
+    return row.gmacs_224 * _FLOPS_PER_MAC * (recipe.image_size / _TABLE_SIZE) ** 2
+
+
+def make_plan(
+    config: RunConfig,
+    rows: Mapping[str, int],
+    resources: Resources,
+    images_per_s: Mapping[str, float] | None = None,
+) -> Plan:
     """Plan a run, longest trial first, so that none is left to the end.
 
-    `rows` are the images of each split.
+    `rows` are the images of each split. `images_per_s` are rates of training that this run has
+    measured, by architecture: they take the place of the configured estimate, and their median, in
+    operations a second, that of the architectures not measured.
     """
+    rates = _gflops(config.recipe, images_per_s or {})
+    usual = statistics.median(rates.values()) if rates else _assumed(config.estimate, resources)
     trials = []
     for name in config.architectures:
         row = architecture(name)
         gflop = training_gflop(row, config.recipe, rows["train"], rows["validation"])
-        hours = _hours(row, gflop, config.estimate, resources)
+        rate = rates.get(name, usual)
+        hours = None if rate is None else (row.setup_s + gflop / rate) / 3600
         price = config.estimate.price_per_hour
         cost = hours * price if hours is not None and price is not None else None
         trials += [
             PlannedTrial(trial_name(name, seed), name, seed, gflop, hours, cost)
             for seed in config.seeds
         ]
-    ordered = sorted(trials, key=lambda trial: (-_seconds_on_one_core(trial), trial.name))
-    return Plan(tuple(ordered), resources)
+    order = _measured_seconds if rates else _seconds_on_one_core
+    ordered = sorted(trials, key=lambda trial: (-order(trial), trial.name))
+    return Plan(tuple(ordered), resources, len(rates))
+
+
+def _gflops(recipe: Recipe, images_per_s: Mapping[str, float]) -> dict[str, float]:
+    """Rates of training in 1e9 operations a second."""
+    return {
+        name: rate * _TRAIN_PASSES * _forward_gflop(architecture(name), recipe)
+        for name, rate in images_per_s.items()
+        if rate > 0
+    }
+
+
+def _assumed(estimate: EstimateSection, resources: Resources) -> float | None:
+    return estimate.gpu_gflops if resources.gpus else estimate.cpu_gflops * resources.cpus
+
+
+def _measured_seconds(trial: PlannedTrial) -> float:
+    return 3600 * (trial.hours or 0.0)
 
 
 def _seconds_on_one_core(trial: PlannedTrial) -> float:
     """Order by time on a reference core: short runs are mostly building and tracing."""
     reference = EstimateSection.model_fields["cpu_gflops"].default
     return architecture(trial.architecture).setup_s + trial.gflop / float(reference)
-
-
-def _hours(
-    row: Architecture, gflop: float, estimate: EstimateSection, resources: Resources
-) -> float | None:
-    rate = estimate.gpu_gflops if resources.gpus else estimate.cpu_gflops * resources.cpus
-    return None if rate is None else (row.setup_s + gflop / rate) / 3600

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from datasets.errors import FerOrchError
+from orchestrator.forecast import Forecast
 from orchestrator.report.formats import plural
 from orchestrator.run_store import RunStore, TrialRecord
 from orchestrator.texts import one_line
@@ -47,9 +48,10 @@ def accuracy_of(record: TrialRecord) -> float | None:
     return record.progress.accuracy if record.progress else None
 
 
-def trial_table(records: list[TrialRecord]) -> Table:
-    """One row a trial: state, epoch, steps a second, accuracy, time left."""
-    table = Table(title=_headline(records), title_justify="left", expand=False)
+def trial_table(records: list[TrialRecord], seconds_left: float | None = None) -> Table:
+    """One row a trial: state, epoch, steps a second, accuracy, time left; that of all above."""
+    title = _headline(records, seconds_left)
+    table = Table(title=title, title_justify="left", expand=False)
     for header in ("trial", "state"):
         table.add_column(header, no_wrap=True)
     for header in ("epoch", "step", "step/s", "accuracy", "left"):
@@ -61,9 +63,12 @@ def trial_table(records: list[TrialRecord]) -> Table:
     return table
 
 
-def _headline(records: list[TrialRecord]) -> str:
+def _headline(records: list[TrialRecord], seconds_left: float | None) -> str:
     over = sum(record.state.is_over() for record in records)
-    return f"{over} of {plural(len(records), 'trial')} done"
+    done = f"{over} of {plural(len(records), 'trial')} done"
+    if seconds_left is None or over == len(records):
+        return done
+    return f"{done}, about {duration(seconds_left)} left"
 
 
 def _cells(record: TrialRecord) -> list[str]:
@@ -90,14 +95,16 @@ def _cells(record: TrialRecord) -> list[str]:
 
 
 class ProgressView:
-    """Shows a run until it is left: `with ProgressView(store, console): …`."""
+    """Shows a run until it is left: `with ProgressView(store, forecast, console): …`."""
 
-    def __init__(self, store: RunStore, console: Console) -> None:
+    def __init__(self, store: RunStore, forecast: Forecast, console: Console) -> None:
         self._store = store
+        self._forecast = forecast
         self._console = console
         self._stop = threading.Event()
         self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
         self._told: dict[str, str] = {}
+        self._over = 0
         self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
 
     def __enter__(self) -> "ProgressView":
@@ -130,16 +137,24 @@ class ProgressView:
         except FerOrchError:  # what is known is shown until its storage answers again
             return
         if self._live:
-            self._live.update(trial_table(records))
+            self._live.update(trial_table(records, self._forecast.seconds_left(records)))
             return
+        self._tell_changes(records)
+
+    def _tell_changes(self, records: list[TrialRecord]) -> None:
         for record in records:
             line = plain_line(record)
             if self._told.get(record.name, "") != line:
                 self._told[record.name] = line
                 if line:
-                    self._console.print(
-                        line, highlight=False, markup=False, emoji=False, soft_wrap=True
-                    )
+                    self._print(line)
+        over = sum(record.state.is_over() for record in records)
+        if over > self._over:  # a log that has no table learns here how far the run is
+            self._over = over
+            self._print(_headline(records, self._forecast.seconds_left(records)))
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def plain_line(record: TrialRecord) -> str:

@@ -15,6 +15,7 @@ from datasets.probe_images import probe_label
 from orchestrator.check import check_cluster
 from orchestrator.config import RunConfig
 from orchestrator.config_differences import differences
+from orchestrator.forecast import Forecast, measured_rates
 from orchestrator.nodes import nodes_of
 from orchestrator.plan import Resources, make_plan
 from orchestrator.preflight import (
@@ -83,7 +84,8 @@ def run_all(request: RunRequest, console: Console) -> int:
     if request.dry_run:
         with nodes_of(request.address) as nodes:
             resources = trial_resources(config, nodes)
-        print_plan(make_plan(config, rows, resources), config, store, rows, console)
+        plan = make_plan(config, rows, resources, _rates(store, config))
+        print_plan(plan, config, store, rows, console)
         return 0
     if _to_do(request, store, rows):
         _refuse_unfit_place(request, store, console)
@@ -125,14 +127,22 @@ def _refuse_unfit_place(request: RunRequest, store: RunStore, console: Console) 
             check_cluster(request.config, store.address, nodes)
 
 
-def _names(config: RunConfig, rows: Mapping[str, int]) -> list[str]:
+def _rates(store: RunStore, config: RunConfig) -> dict[str, float]:
+    """What the run has measured so far, images a second by architecture."""
+    records = [] if store.read() is None else store.trials()
+    return measured_rates(records, config.recipe.batch_size)
+
+
+def _names(
+    config: RunConfig, rows: Mapping[str, int], rates: Mapping[str, float] | None = None
+) -> list[str]:
     """All trials, longest first."""
-    order = make_plan(config, rows, Resources(config.resources.cpus_per_trial, 0, 1))
+    order = make_plan(config, rows, Resources(config.resources.cpus_per_trial, 0, 1), rates)
     return [trial.name for trial in order.trials]
 
 
 def _to_do(request: RunRequest, store: RunStore, rows: Mapping[str, int]) -> list[str]:
-    names = _names(request.config, rows)
+    names = _names(request.config, rows, _rates(store, request.config))
     return [name for name in names if _is_to_do(store, name, request.until_epoch)]
 
 
@@ -224,7 +234,8 @@ def _train(
         for spec in specs:  # what an earlier driver left behind is no longer true
             for name in (FAILURE_FILE, PROGRESS_FILE):
                 store.remove(f"{TRIALS_DIR}/{spec.name}/{name}")
-        with ProgressView(store, console):
+        rows = {split: sum(counts.values()) for split, counts in document.data.classes.items()}
+        with ProgressView(store, Forecast(config, rows, resources), console):
             errors = run_trials(
                 specs,
                 resources,

@@ -73,6 +73,11 @@ def _place(store: RunStore) -> str:
 
 def _assumption(plan: Plan, config: RunConfig) -> str:
     estimate = config.estimate
+    if plan.measured:
+        return (
+            f"at the rates that this run has measured for {plan.measured} of "
+            f"{plural(len(config.architectures), 'architecture')}, their median for the others"
+        )
     if plan.resources.gpus:
         if estimate.gpu_gflops is None:
             return (
