@@ -6,7 +6,7 @@ BIN := .venv/bin
 JOBS ?= 2
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile
 
-.PHONY: setup run-all test test-fast lint bench test-cluster clean
+.PHONY: setup run-all test test-fast lint bench bench-data test-cluster clean
 
 setup: .venv/.ready
 
@@ -32,8 +32,12 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Each part beside its baseline; see docs/performance.md.
 bench: setup
-	@test -n "$(WORKDIR)" || { echo "make bench WORKDIR=FOLDER: it needs 60 GB there; see benchmarks/README.md" >&2; exit 1; }
+	$(BIN)/python benchmarks/bench.py
+
+bench-data: setup
+	@test -n "$(WORKDIR)" || { echo "make bench-data WORKDIR=FOLDER: it needs 60 GB there; see benchmarks/README.md" >&2; exit 1; }
 	$(BIN)/python benchmarks/data_scale.py "$(WORKDIR)"
 
 # Several hosts on this machine. What it lacks for them fails the tests here.

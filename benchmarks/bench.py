@@ -11,25 +11,23 @@ import argparse
 import platform
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
+from bench_work import Bench, trained, worker_environment
+from checkpoint_cost import checkpoint_cost
 from children import figures_of
+from demo_rows import demo_rows
 from measuring import BenchmarkError, say
 from rows import Baseline, Row, Target, as_table, compare, write_rows
-from training_times import RECIPE, VALIDATION
 
-from datasets.cache import stage
-from datasets.labels import NUM_CLASSES
 from datasets.parallel import num_cores
-from datasets.prepare import synth
-from trainers.backend import allocator_environment, keras_environment, processor_name, versions
+from trainers.backend import processor_name, versions
 
 STEPS = 40
 STEADY = ("mobilenetv2", "resnet50", "densenet121")
 STARTS = ("mobilenet", "densenet121", "nasnetmobile")
+THROUGH_RAY = "mobilenetv2"
 _FIGURES = (
     ("training, steady", "images/s", "images_per_s", STEADY, Target(least=0.98)),
     ("start, model built to first step done", "s", "first_step_s", STARTS, Target(most=0.4)),
@@ -38,18 +36,10 @@ _FIGURES = (
 _RESULTS = Path(__file__).with_name("results.json")
 
 
-@dataclass(frozen=True)
-class Bench:
-    """Where things are made, and how often each is measured."""
-
-    work: Path
-    repetitions: int
-
-
 def input_rows(bench: Bench) -> list[Row]:
     """Shuffled batches of 224 pixels: from the cache, and as a notebook reads them."""
     rates = figures_of(
-        "input_rates.py", bench.work / "input", bench.repetitions, environment=_worker()
+        "input_rates.py", bench.work / "input", bench.repetitions, environment=worker_environment()
     )
     notebook = Baseline("tf.data: TFRecord, decode_jpeg, autotuned", rates["tf.data"])
     memcpy = Baseline("memcpy of the same bytes into warm memory", rates["memcpy"])
@@ -66,13 +56,13 @@ def input_rows(bench: Bench) -> list[Row]:
 
 def training_rows(bench: Bench) -> list[Row]:
     """Steps, start and memory of a trial, and of bare Keras."""
-    work = _images(bench.work / "training")
+    work = bench.images(STEPS)
     rows = []
     for name in sorted({*STEADY, *STARTS}):
         say(f"training: {name}")
         trial, bare = zip(
             *(
-                (_trained("trial", work, name), _trained("bare", work, name))
+                (trained("trial", work, name), trained("bare", work, name))
                 for _ in range(bench.repetitions)
             ),
             strict=True,
@@ -91,35 +81,6 @@ def training_rows(bench: Bench) -> list[Row]:
     return sorted(rows, key=lambda row: row.name.partition(":")[0])
 
 
-def _trained(way: str, work: Path, name: str) -> dict[str, float]:
-    environment = _worker() if way == "trial" else {}
-    figures: dict[str, float] = figures_of(
-        "training_times.py", way, work, name, environment=environment
-    )
-    return figures
-
-
-def _worker() -> dict[str, str]:
-    """The environment that `run-all` gives its workers."""
-    return {**keras_environment(), **allocator_environment()}
-
-
-def _images(work: Path) -> Path:
-    """Draw the faces, as shards for a trial and as arrays for bare Keras."""
-    work.mkdir(parents=True)
-    size = RECIPE.image_size
-    synth(
-        work / "shards", train=STEPS * RECIPE.batch_size, validation=VALIDATION, size=size, seed=0
-    )
-    staged, one_hot = stage(work / "shards", work / "cache", size), np.eye(NUM_CLASSES)
-    arrays = {}
-    for prefix, split in (("", staged.split("train")), ("validation_", staged.split("validation"))):
-        arrays[f"{prefix}images"] = split.gather(np.arange(len(split)))
-        arrays[f"{prefix}labels"] = one_hot[split.labels].astype(np.float32)
-    np.savez(work / "images.npz", **arrays)
-    return work
-
-
 def report_rows(bench: Bench) -> list[Row]:
     """A report of 14 architectures, 3 seeds and 4,000 images."""
     seconds = [
@@ -130,9 +91,55 @@ def report_rows(bench: Bench) -> list[Row]:
     return [compare("report: 14 × 3 × 4,000", "s", seconds, limit, Target(most=1))]
 
 
+def ray_rows(bench: Bench) -> list[Row]:
+    """How soon Ray has a trial training: at first, in a place that fell free, after a kill."""
+    work = bench.images(STEPS)
+    found = [
+        figures_of("start_times.py", work, THROUGH_RAY) for _ in range(max(2, bench.repetitions))
+    ]
+    scheduled = "start, from scheduling to the first line of training code"
+    keras = Baseline("a bare Python process that imports Keras", _column(found, "import_keras"))
+    fresh = Baseline("a fresh trial's, from its scheduling", _column(found, "first_step"))
+    most = Target(most=1.5)
+    return [
+        compare(
+            f"{scheduled}: a run's first trial", "s", _column(found, "first_line"), keras, most
+        ),
+        compare(f"{scheduled}: the next one", "s", _column(found, "next_line"), keras, most),
+        compare(
+            "resume, from a worker's death to the next step",
+            "s",
+            _column(found, "resumed_step"),
+            fresh,
+            Target(most=1.2),
+        ),
+    ]
+
+
+def _column(found: Sequence[dict[str, float]], name: str) -> list[float]:
+    return [one[name] for one in found]
+
+
+def checkpoint_rows(bench: Bench) -> list[Row]:
+    """Training time with checkpoints at the default interval, for the largest state."""
+    cost = checkpoint_cost(bench.work / "checkpoint", steps=40, every=20, repetitions=1)
+    return [
+        compare(
+            f"checkpoint: {cost.interval:.0f} s of training ResNet152, with the one it takes",
+            "s",
+            [cost.interval + cost.seconds],
+            Baseline("without checkpoints", [cost.interval]),
+            Target(most=1.01),
+        )
+    ]
+
+
 PARTS: dict[str, Callable[[Bench], list[Row]]] = {
     "input": input_rows,
     "training": training_rows,
+    "ray": ray_rows,
+    "checkpoint": checkpoint_rows,
+    "demo": demo_rows,
     "report": report_rows,
 }
 

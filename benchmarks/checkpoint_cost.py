@@ -14,6 +14,7 @@ import json
 import statistics
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.prepare import synth
@@ -60,6 +61,48 @@ def seconds(workdir: Path, name: str, every: int) -> tuple[float, float]:
     return figures["training"] / figures["rate"], figures["standing"]
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a run of so many repetitions found; seconds."""
+
+    plain: list[float]
+    """In the steps of a run without checkpoints."""
+    guarded: list[float]
+    """The same with checkpoints."""
+    copy: float
+    """Of one checkpoint, for which training stands still."""
+    beside: float
+    """What one takes from the steps beside its writing."""
+
+    @property
+    def seconds(self) -> float:
+        """What one costs."""
+        return self.copy + max(0.0, self.beside)
+
+    @property
+    def interval(self) -> float:
+        """The default time between two."""
+        return 60 * Resilience().checkpoint_minutes
+
+
+def checkpoint_cost(workdir: Path, *, steps: int, every: int, repetitions: int) -> Cost:
+    """Train without and with a checkpoint each `every` steps, in turn."""
+    synth(workdir / "shards", train=steps * BATCH, validation=16, size=76, seed=0)
+    plain, guarded, standing = [], [], []
+    for number in range(repetitions):
+        plain.append(seconds(workdir, f"plain-{number}", 0)[0])
+        busy, still = seconds(workdir, f"guarded-{number}", every)
+        guarded.append(busy)
+        standing.append(still)
+    checkpoints = steps // every
+    return Cost(
+        plain,
+        guarded,
+        copy=statistics.mean(standing) / (checkpoints + 1),  # one more at the epoch's end
+        beside=(statistics.mean(guarded) - statistics.mean(plain)) / checkpoints,
+    )
+
+
 def main() -> int:
     """Measure and print; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -73,23 +116,20 @@ def main() -> int:
     if chosen.trial:
         run_here(workdir, workdir / chosen.trial, chosen.every)
         return 0
-    synth(workdir / "shards", train=chosen.steps * BATCH, validation=16, size=76, seed=0)
-    plain, guarded, standing = [], [], []
-    for number in range(chosen.repetitions):
-        plain.append(seconds(workdir, f"plain-{number}", 0)[0])
-        busy, still = seconds(workdir, f"guarded-{number}", chosen.every)
-        guarded.append(busy)
-        standing.append(still)
-    checkpoints = chosen.steps // chosen.every
-    copy = statistics.mean(standing) / (checkpoints + 1)  # one more at the epoch's end
-    beside = (statistics.mean(guarded) - statistics.mean(plain)) / checkpoints
-    interval = 60 * Resilience().checkpoint_minutes
-    share = (copy + max(0.0, beside)) / interval
+    cost = checkpoint_cost(
+        workdir, steps=chosen.steps, every=chosen.every, repetitions=chosen.repetitions
+    )
+    share = cost.seconds / cost.interval
     print("| training | seconds in steps |\n|---|---|")
-    print(f"| without checkpoints | {', '.join(f'{one:.1f}' for one in plain)} |")
-    print(f"| one each {chosen.every} steps | {', '.join(f'{one:.1f}' for one in guarded)} |\n")
-    print(f"one checkpoint: {copy:.2f} s standing still, {beside:.2f} s by slower steps beside it")
-    print(f"at the default interval of {interval:.0f} s: {share:.2%} of training time")
+    print(f"| without checkpoints | {', '.join(f'{one:.1f}' for one in cost.plain)} |")
+    print(
+        f"| one each {chosen.every} steps | {', '.join(f'{one:.1f}' for one in cost.guarded)} |\n"
+    )
+    print(
+        f"one checkpoint: {cost.copy:.2f} s standing still, {cost.beside:.2f} s by slower steps "
+        "beside it"
+    )
+    print(f"at the default interval of {cost.interval:.0f} s: {share:.2%} of training time")
     return 0 if share < LIMIT else 1
 
 

@@ -1,0 +1,62 @@
+"""What the parts of `bench.py` share: where things are made, drawn faces, trainings of children."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from children import figures_of
+from training_times import RECIPE, VALIDATION
+
+from datasets.cache import stage
+from datasets.labels import NUM_CLASSES
+from datasets.prepare import synth
+from trainers.backend import allocator_environment, keras_environment
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where things are made, and how often each is measured."""
+
+    work: Path
+    repetitions: int
+
+    def images(self, steps: int) -> Path:
+        """Faces for so many steps of the demo's recipe: shards for a trial, arrays for bare Keras.
+
+        Drawn once; in a folder of their own.
+        """
+        work, size = self.work / f"steps-{steps}", RECIPE.image_size
+        if work.exists():
+            return work
+        work.mkdir(parents=True)
+        synth(
+            work / "shards",
+            train=steps * RECIPE.batch_size,
+            validation=VALIDATION,
+            size=size,
+            seed=0,
+        )
+        staged, one_hot = stage(work / "shards", work / "cache", size), np.eye(NUM_CLASSES)
+        arrays = {}
+        for prefix, images in (
+            ("", staged.split("train")),
+            ("validation_", staged.split("validation")),
+        ):
+            arrays[f"{prefix}images"] = images.gather(np.arange(len(images)))
+            arrays[f"{prefix}labels"] = one_hot[images.labels].astype(np.float32)
+        np.savez(work / "images.npz", **arrays)
+        return work
+
+
+def trained(way: str, work: Path, name: str) -> dict[str, float]:
+    """What `training_times.py` says of an architecture, `way` being `bare` or `trial`."""
+    environment = worker_environment() if way == "trial" else {}
+    figures: dict[str, float] = figures_of(
+        "training_times.py", way, work, name, environment=environment
+    )
+    return figures
+
+
+def worker_environment() -> dict[str, str]:
+    """The environment that `run-all` gives its workers."""
+    return {**keras_environment(), **allocator_environment()}
