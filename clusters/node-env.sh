@@ -8,13 +8,15 @@ export RAY_USAGE_STATS_ENABLED=0
 
 # Ray makes its folder of sockets and logs one that all users of a machine can enter, and its logs
 # can hold what a request held, the token too: it lies in one of this user. The same path on all
-# nodes, since Ray takes the head's on each, and on the machine's own disk, which sockets need.
-RAY_TMPDIR="/tmp/fer-orch-ray-$(id -un)"
-export RAY_TMPDIR
+# nodes, since Ray takes the head's on each, and on the machine's own disk, which sockets need; a
+# short one, since a socket's path may have 107 characters and Ray adds 75.
+RAY_TMPDIR="/tmp/fer-orch-$(id -un | cksum | cut -d' ' -f1)"
 mkdir -p -m 700 "$RAY_TMPDIR"
 if [ ! -O "$RAY_TMPDIR" ] || ! chmod 700 "$RAY_TMPDIR"; then
-  echo "node-env.sh: $RAY_TMPDIR is another user's: remove it, Ray's logs would be theirs to read" >&2
+  echo "node-env.sh: $RAY_TMPDIR is another user's, and Ray will not start: let its owner or root remove it" >&2
+  RAY_TMPDIR=/dev/null
 fi
+export RAY_TMPDIR
 
 # `ray job stop` kills a job three seconds after it has asked; trials need longer for a checkpoint.
 export RAY_JOB_STOP_WAIT_TIME_S=900

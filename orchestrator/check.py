@@ -1,5 +1,6 @@
 """`check`: whether a cluster, or this machine, can do a run; also what `run-all` asks first."""
 
+import os
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -98,7 +99,7 @@ def _no_new_folders(folder: Folder) -> Iterator[None]:
     missing: list[Path] = []
     if isinstance(folder, LocalFolder):
         here = folder.path.absolute()
-        missing = [path for path in (here, *here.parents) if not path.exists()]
+        missing = [path for path in (here, *here.parents) if not os.path.exists(path)]
     try:
         yield
     finally:

@@ -3,49 +3,82 @@
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from orchestrator.config import RunConfig
-from orchestrator.plan import Resources, last_end, make_plan
+from orchestrator.plan import PlannedTrial, Resources, last_end, make_plan
 from orchestrator.run_store import TrialRecord
-from trainers.result import TrialState
+from trainers.checkpoint import Position
+from trainers.result import TrialResult, TrialState
 
 
-def measured_rates(records: Sequence[TrialRecord], batch_size: int) -> dict[str, float]:
-    """Images a second in training, by architecture: the median of its trials that have a rate."""
-    found = defaultdict(list)
+def measured_rates(
+    records: Sequence[TrialRecord], batch_size: int, resources: Resources
+) -> dict[str, float]:
+    """Images a second in training, by architecture, of trials with what `resources` give.
+
+    The median of its finished trials; where there is none, of those that run.
+    """
+    finished, running = defaultdict(list), defaultdict(list)
     for record in records:
         if record.result and record.result.train_images_per_s:
-            found[record.architecture].append(record.result.train_images_per_s)
-        elif record.progress and record.progress.steps_per_s:
-            found[record.architecture].append(record.progress.steps_per_s * batch_size)
-    return {name: statistics.median(rates) for name, rates in found.items()}
+            if _had(record.result, resources):
+                finished[record.architecture].append(record.result.train_images_per_s)
+        elif record.state is TrialState.RUNNING and record.progress and record.progress.steps_per_s:
+            running[record.architecture].append(record.progress.steps_per_s * batch_size)
+    return {name: statistics.median(rates) for name, rates in (running | finished).items()}
 
 
-@dataclass(frozen=True)
+def _had(result: TrialResult, resources: Resources) -> bool:
+    """Whether a trial was trained on a GPU as these are, or on as many threads of CPUs."""
+    on_gpu = result.gpu_peak_memory_mb is not None
+    return on_gpu == bool(resources.gpus) and (on_gpu or result.threads == resources.cpus)
+
+
 class Forecast:
-    """Tells how long a run still takes. `rows` are the images of each split."""
+    """Tells how long a run still takes, or a stage of it that ends at `until_epoch`.
 
-    config: RunConfig
-    rows: Mapping[str, int]
-    resources: Resources
+    `rows` are the images of each split. It keeps the last rate of each architecture: a trial that
+    evaluates or compiles tells none.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        rows: Mapping[str, int],
+        resources: Resources,
+        until_epoch: int | None = None,
+    ) -> None:
+        self._config = config
+        self._rows = rows
+        self._resources = resources
+        self._until = until_epoch or config.recipe.epochs
+        self._rates: dict[str, float] = {}
 
     def seconds_left(self, records: Sequence[TrialRecord]) -> float | None:
-        """Until the last trial ends; None while nothing tells how fast the trials are.
+        """Until the last of the run's trials ends; None while nothing tells how fast they are."""
+        self._rates |= measured_rates(records, self._config.recipe.batch_size, self._resources)
+        plan = make_plan(self._config, self._rows, self._resources, self._rates)
+        states = {record.name: record for record in records}
+        left: dict[TrialState, list[float | None]] = defaultdict(list)
+        for trial in plan.trials:  # in the order in which those start that wait
+            if record := states.get(trial.name):
+                left[record.state].append(self._trial_s(trial, record))
+        running = left[TrialState.RUNNING]
+        if None in running:
+            return None
+        free_at = [seconds or 0.0 for seconds in running]
+        free_at += [0.0] * (self._resources.concurrent - len(free_at))
+        return last_end(left[TrialState.PENDING], free_at)
 
-        `records` are all of the run, in the order in which they start.
-        """
-        rates = measured_rates(records, self.config.recipe.batch_size)
-        plan = make_plan(self.config, self.rows, self.resources, rates)
-        hours = {trial.name: trial.hours for trial in plan.trials}
-        running = [one for one in records if one.state is TrialState.RUNNING]
-        places = max(self.resources.concurrent, len(running))
-        free_at = [0.0] * places
-        for at, record in enumerate(running):
-            left = record.progress.seconds_left if record.progress else None
-            whole = hours[record.name]
-            if left is None and whole is None:
-                return None
-            free_at[at] = left if left is not None else 3600 * (whole or 0.0)
-        waiting = [hours[one.name] for one in records if one.state is TrialState.PENDING]
-        return last_end([None if one is None else 3600 * one for one in waiting], free_at)
+    def _trial_s(self, trial: PlannedTrial, record: TrialRecord) -> float | None:
+        """What a trial that is not over still takes."""
+        if trial.hours is None:
+            return None
+        to_do = (self._until - self._epochs_done(record)) / self._config.recipe.epochs
+        return 3600 * trial.hours * max(0.0, to_do)
+
+    def _epochs_done(self, record: TrialRecord) -> float:
+        now = record.progress
+        position = max(record.reached, Position(now.epoch, now.step) if now else Position())
+        steps = -(-self._rows["train"] // self._config.recipe.batch_size)
+        return position.epoch + min(1.0, position.step / max(1, steps))

@@ -142,7 +142,7 @@ def _driver() -> str | None:
 def _cache_room(questions: Questions) -> Room | str:
     directory, wanted = questions.cache_dir, questions.cache
     # A question makes no folder: what can be said of one to come is true of where it will be made.
-    place = next(path for path in (directory, *directory.parents) if path.exists())
+    place = next(path for path in (directory, *directory.parents) if os.path.exists(path))
     try:
         probe = place / f".write-{uuid.uuid4().hex}"
         probe.touch()

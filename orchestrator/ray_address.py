@@ -42,17 +42,19 @@ def _checked(text: str, origin: str) -> str:
 
 def _find() -> str:
     """As Ray finds it; in a process of its own, since this one must not import Ray yet."""
-    done = subprocess.run(
-        [sys.executable, "-c", _FIND],
-        capture_output=True,
-        text=True,
-        timeout=_FIND_S,
-        check=False,
-    )
+    words = [sys.executable, "-c", _FIND]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=_FIND_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise _none_found(f"Ray does not answer within {_FIND_S:.0f} s") from error
     lines = done.stdout.split()
-    if done.returncode or not lines or _ADDRESS.fullmatch(lines[-1]) is None:
-        raise ConfigError(
-            "--address auto: no Ray cluster runs on this machine; start one (`ray start --head`), "
-            "or give its head node's HOST:PORT"
-        )
-    return lines[-1]
+    if done.returncode == 0 and lines and _ADDRESS.fullmatch(lines[-1]):
+        return lines[-1]
+    errors = done.stderr.strip().splitlines()
+    if done.returncode == 0 or not errors or "ConnectionError" in errors[-1]:
+        raise _none_found("no Ray cluster runs on this machine; start one (`ray start --head`)")
+    raise _none_found(f"Ray can't look for a cluster: {errors[-1]}")
+
+
+def _none_found(why: str) -> ConfigError:
+    return ConfigError(f"--address auto: {why}, or give the head node's HOST:PORT")

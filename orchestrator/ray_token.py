@@ -69,7 +69,8 @@ def _refuses(gcs: str, token: str | None) -> bool:
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.UNAUTHENTICATED:
                 return True
-            raise _no_head(gcs, error) from error
+            if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:  # a long answer is one
+                raise _no_head(gcs, error) from error
     return False
 
 

@@ -1,6 +1,5 @@
 """`run-all`: from a configuration to a report. Everything is checked before anything starts."""
 
-import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from rich.console import Console
 from datasets.errors import ConfigError
 from datasets.folder import Folder
 from datasets.manifest import Manifest
-from datasets.probe_images import probe_label
 from orchestrator.check import check_cluster
 from orchestrator.config import RunConfig
 from orchestrator.config_differences import differences
@@ -33,6 +31,7 @@ from orchestrator.progress import ProgressView
 from orchestrator.provenance import write_provenance
 from orchestrator.resources import trial_resources
 from orchestrator.run_lock import check_writable, run_lock
+from orchestrator.run_specs import trial_specs
 from orchestrator.run_store import (
     PROVENANCE_FILE,
     REPORT_DIR,
@@ -84,16 +83,19 @@ def run_all(request: RunRequest, console: Console) -> int:
     if request.dry_run:
         with nodes_of(request.address) as nodes:
             resources = trial_resources(config, nodes)
-        plan = make_plan(config, rows, resources, _rates(store, config))
+        plan = make_plan(config, rows, resources, _rates(store, config, resources))
         print_plan(plan, config, store, rows, console)
         return 0
-    if _to_do(request, store, rows):
+    is_new = store.read() is None
+    if is_new:  # it is to leave nothing behind where it can't be
         _refuse_unfit_place(request, store, console)
     check_writable(store)
     with run_lock(store, console):
         store.refresh()  # another driver may have worked on it until now
         _refuse_other_config(store, config)
-        todo = _to_do(request, store, rows)
+        todo = [name for name in _names(config, rows) if _is_to_do(request, store, name)]
+        if todo and not is_new:
+            _refuse_unfit_place(request, store, console)
         check_weights(config, todo)
         shards, manifest = open_data(config, store, console)
         document = _document(request, store, shards, manifest)
@@ -127,23 +129,16 @@ def _refuse_unfit_place(request: RunRequest, store: RunStore, console: Console) 
             check_cluster(request.config, store.address, nodes)
 
 
-def _rates(store: RunStore, config: RunConfig) -> dict[str, float]:
+def _rates(store: RunStore, config: RunConfig, resources: Resources) -> dict[str, float]:
     """What the run has measured so far, images a second by architecture."""
     records = [] if store.read() is None else store.trials()
-    return measured_rates(records, config.recipe.batch_size)
+    return measured_rates(records, config.recipe.batch_size, resources)
 
 
-def _names(
-    config: RunConfig, rows: Mapping[str, int], rates: Mapping[str, float] | None = None
-) -> list[str]:
-    """All trials, longest first."""
-    order = make_plan(config, rows, Resources(config.resources.cpus_per_trial, 0, 1), rates)
+def _names(config: RunConfig, rows: Mapping[str, int]) -> list[str]:
+    """All trials, longest first by their operations."""
+    order = make_plan(config, rows, Resources(config.resources.cpus_per_trial, 0, 1))
     return [trial.name for trial in order.trials]
-
-
-def _to_do(request: RunRequest, store: RunStore, rows: Mapping[str, int]) -> list[str]:
-    names = _names(request.config, rows, _rates(store, request.config))
-    return [name for name in names if _is_to_do(store, name, request.until_epoch)]
 
 
 def _name_of(store: RunStore) -> str:
@@ -172,11 +167,11 @@ def _document(
     )
 
 
-def _is_to_do(store: RunStore, name: str, until_epoch: int | None) -> bool:
+def _is_to_do(request: RunRequest, store: RunStore, name: str) -> bool:
     """Finished is immutable, diverged would diverge again; a failed trial is tried again."""
     if store.trial(name).state in (TrialState.FINISHED, TrialState.DIVERGED):
         return False
-    return not _stage_is_over(store, name, until_epoch)
+    return not _stage_is_over(store, name, request.until_epoch)
 
 
 def _stage_is_over(store: RunStore, name: str, until_epoch: int | None) -> bool:
@@ -184,34 +179,6 @@ def _stage_is_over(store: RunStore, name: str, until_epoch: int | None) -> bool:
         return False
     newest = store.checkpoints(name).newest_position()
     return newest is not None and newest.epoch >= until_epoch
-
-
-def _specs(request: RunRequest, store: RunStore, names: list[str], gpus: float) -> list[TrialSpec]:
-    config = request.config
-    records = [store.trial(name) for name in names]
-    shards = data_place(config, store)
-    session = uuid.uuid4().hex
-    return [
-        TrialSpec(
-            name=record.name,
-            architecture=record.architecture,
-            seed=record.seed,
-            recipe=config.recipe,
-            shards=shards,
-            cache_dir=config.data.cache_path,
-            cache_mode=config.data.cache_mode,
-            trial_dir=record.directory.absolute(),
-            storage=None if store.storage is None else store.address,
-            threads=config.resources.cpus_per_trial,
-            gpus=gpus,
-            resilience=config.resilience,
-            session=session,
-            probes=store.probes_dir.absolute() if config.probes else None,
-            probes_label=probe_label(config.probes_label),
-            until_epoch=request.until_epoch,
-        )
-        for record in records
-    ]
 
 
 def _train(
@@ -230,12 +197,12 @@ def _train(
         store.write(document)
         write_provenance(store.provenance_file, resources, request.address)
         store.publish(PROVENANCE_FILE)
-        specs = _specs(request, store, names, resources.gpus)
-        for spec in specs:  # what an earlier driver left behind is no longer true
-            for name in (FAILURE_FILE, PROGRESS_FILE):
-                store.remove(f"{TRIALS_DIR}/{spec.name}/{name}")
-        rows = {split: sum(counts.values()) for split, counts in document.data.classes.items()}
-        with ProgressView(store, Forecast(config, rows, resources), console):
+        plan = make_plan(config, document.data.rows, resources, _rates(store, config, resources))
+        order = [trial.name for trial in plan.trials if trial.name in names]
+        specs = trial_specs(config, store, order, resources.gpus, request.until_epoch)
+        _forget_earlier(store, order)
+        forecast = Forecast(config, document.data.rows, resources, request.until_epoch)
+        with ProgressView(store, forecast, console):
             errors = run_trials(
                 specs,
                 resources,
@@ -245,6 +212,13 @@ def _train(
             )
             _patiently(config, store.refresh, "reading what the trials have stored")
             _record_unexplained(store, specs, errors)
+
+
+def _forget_earlier(store: RunStore, names: list[str]) -> None:
+    """What an earlier driver left behind of these trials is no longer true."""
+    for name in names:
+        for file in (FAILURE_FILE, PROGRESS_FILE):
+            store.remove(f"{TRIALS_DIR}/{name}/{file}")
 
 
 def _patiently(config: RunConfig, act: Callable[[], object], what: str) -> None:

@@ -53,6 +53,11 @@ class RunData(BaseModel):
     classes: dict[str, dict[str, int]]
     source: str = ""
 
+    @property
+    def rows(self) -> dict[str, int]:
+        """Images of each split."""
+        return {split: sum(counts.values()) for split, counts in self.classes.items()}
+
 
 class RunDocument(BaseModel):
     """`run.yaml`: what was asked for. `trials` are names in plan order (longest first)."""

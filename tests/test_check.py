@@ -11,6 +11,7 @@ from datasets import cache
 from datasets.cache import Room, stage
 from datasets.prepare import synth
 from orchestrator import node_facts
+from orchestrator.check import _shared_file
 from orchestrator.cli import app
 from orchestrator.node_facts import Questions, facts_here, try_storage
 
@@ -70,6 +71,31 @@ class TestThisMachine:
 
     def test_an_unknown_key_is_refused_before_anything_is_asked(self):
         assert "nonsense" in check("--set", "data.nonsense=1", code=2)
+
+
+def test_a_folder_that_can_not_be_looked_into_is_a_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    closed, look, touch = tmp_path / "closed", os.stat, Path.touch
+    closed.mkdir()
+
+    def refuse(path: object, *rest: object, **options: object) -> object:
+        if str(path).startswith(f"{closed}/"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path, *rest, **options)
+
+    def refuse_file(path: Path, *rest: object, **options: object) -> None:
+        refuse(path)
+        touch(path, *rest, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    monkeypatch.setattr(Path, "touch", refuse_file)
+    with pytest.raises(PermissionError):
+        (closed / "cache").exists()  # as of Python 3.11
+    questions = Questions(closed / "cache")
+    assert node_facts._cache_room(questions) == f"{closed}/cache (Permission denied)"
+    with _shared_file(str(closed / "run")) as file:
+        assert file is None
 
 
 class TestFacts:

@@ -122,9 +122,10 @@ def test_other_users_of_a_host_read_no_file_of_ray(cluster: Cluster):
     job_logs = f"ray job logs --address {cluster.dashboard} --follow no-such-job"
     cluster.head.start(f"export {WITH_TOKEN}; {job_logs}").communicate(timeout=120)
     for host in cluster.nodes:
-        mine = host.run("find /tmp /dev/shm -type f -path '*/session_*'").split()
+        find = "find /tmp /dev/shm -readable -path '*session_*' 2>/dev/null || true"
+        mine = host.run(f"touch /tmp/session_open; {find}").split()
         assert any("/logs/raylet" in path for path in mine)
-        assert host.run(f"{NOBODY} find /tmp /dev/shm -readable -path '*session_*' || true") == ""
+        assert host.run(f'{NOBODY} sh -c "{find}"').split() == ["/tmp/session_open"]
 
 
 NOTICE = """

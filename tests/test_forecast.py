@@ -13,21 +13,25 @@ from orchestrator.progress import ProgressView, trial_table
 from orchestrator.run_store import TrialRecord, split_trial_name
 from tests.made_up_runs import MadeUpRun, write_run
 from trainers.architectures import ARCHITECTURES
+from trainers.checkpoint import Position
 from trainers.result import TrialProgress, TrialResult, TrialState
 
 ROWS = {"train": 287_651, "validation": 3_999}
-ONE = Resources(1, 0, 1)
+ONE, GPU = Resources(1, 0, 1), Resources(1, 1, 1)
 
 
-def record(name: str, state: TrialState, **figures: float) -> TrialRecord:
+def record(name: str, state: TrialState, reached: Position | None = None, **figures) -> TrialRecord:
     """A trial with these figures in its result, or in its progress while it runs."""
     architecture, seed = split_trial_name(name)
     result = progress = None
     if state is TrialState.FINISHED:
-        result = TrialResult.model_construct(**figures)
+        usual = {"gpu_peak_memory_mb": 1.0, "threads": 1}
+        result = TrialResult.model_construct(**(usual | figures))
     elif state is TrialState.RUNNING:
-        progress = TrialProgress.model_construct(**({"steps_per_s": None} | figures))
-    return TrialRecord(name, architecture, seed, Path(), state, result=result, progress=progress)
+        usual = {"steps_per_s": None, "epoch": 0, "step": 0}
+        progress = TrialProgress.model_construct(**(usual | figures))
+    place = reached or Position()
+    return TrialRecord(name, architecture, seed, Path(), state, result, None, progress, place)
 
 
 def test_a_measured_rate_takes_the_place_of_the_estimate():
@@ -62,19 +66,31 @@ def test_rates_are_of_results_and_of_what_runs():
     records = [
         record("resnet50-s0", TrialState.FINISHED, train_images_per_s=90.0),
         record("resnet50-s1", TrialState.FINISHED, train_images_per_s=110.0),
+        record("resnet50-s2", TrialState.RUNNING, steps_per_s=1.0),
         record("xception-s0", TrialState.RUNNING, steps_per_s=2.0),
         record("xception-s1", TrialState.RUNNING),
         record("mobilenet-s0", TrialState.PENDING),
         record("densenet121-s0", TrialState.FAILED),
     ]
-    assert measured_rates(records, batch_size=16) == {"resnet50": 100.0, "xception": 32.0}
+    assert measured_rates(records, 16, GPU) == {"resnet50": 100.0, "xception": 32.0}
+
+
+def test_what_other_hardware_has_measured_says_nothing():
+    on_gpu = record("resnet50-s0", TrialState.FINISHED, train_images_per_s=90.0)
+    on_cpu = {"gpu_peak_memory_mb": None, "threads": 4, "train_images_per_s": 9.0}
+    records = [on_gpu, record("xception-s0", TrialState.FINISHED, **on_cpu)]
+    assert measured_rates(records, 16, GPU) == {"resnet50": 90.0}
+    assert measured_rates(records, 16, Resources(4, 0, 1)) == {"xception": 9.0}
+    assert measured_rates(records, 16, Resources(2, 0, 1)) == {}
 
 
 class TestTimeLeft:
     CONFIG = load_config(preset="paper", only=["resnet50"], seeds=[0, 1, 2, 3])
+    DONE = record("resnet50-s0", TrialState.FINISHED, train_images_per_s=100.0)
 
-    def left(self, records: list[TrialRecord], concurrent: int) -> float | None:
-        return Forecast(self.CONFIG, ROWS, Resources(1, 1, concurrent)).seconds_left(records)
+    def left(self, records: list[TrialRecord], concurrent: int, until: int | None = None):
+        places = Resources(1, 1, concurrent)
+        return Forecast(self.CONFIG, ROWS, places, until).seconds_left(records)
 
     def trial_s(self) -> float:
         (first, *_) = make_plan(self.CONFIG, ROWS, ONE, {"resnet50": 100.0}).trials
@@ -87,24 +103,35 @@ class TestTimeLeft:
 
     def test_waiting_trials_take_the_places_that_fall_free_first(self):
         records = [
-            record("resnet50-s0", TrialState.FINISHED, train_images_per_s=100.0),
-            record("resnet50-s1", TrialState.RUNNING, seconds_left=100.0, steps_per_s=100 / 16),
-            record("resnet50-s2", TrialState.RUNNING, seconds_left=5.0, steps_per_s=100 / 16),
+            self.DONE,
+            record("resnet50-s1", TrialState.RUNNING, epoch=50),
+            record("resnet50-s2", TrialState.RUNNING, epoch=99),
             record("resnet50-s3", TrialState.PENDING),
         ]
-        assert self.left(records, 2) == pytest.approx(5 + self.trial_s())
+        assert self.left(records, 2) == pytest.approx(1.01 * self.trial_s())
         assert self.left(records, 3) == pytest.approx(self.trial_s())
 
     def test_is_nothing_once_all_are_over(self):
-        over = record("resnet50-s0", TrialState.FINISHED, train_images_per_s=100.0)
-        assert self.left([over], 2) == 0
+        assert self.left([self.DONE], 2) == 0
 
-    def test_a_trial_that_has_not_said_counts_whole(self):
-        records = [
-            record("resnet50-s0", TrialState.FINISHED, train_images_per_s=100.0),
-            record("resnet50-s1", TrialState.RUNNING, seconds_left=None),
-        ]
-        assert self.left(records, 1) == pytest.approx(self.trial_s())
+    def test_what_was_done_before_a_stop_counts(self):
+        stopped = record("resnet50-s1", TrialState.PENDING, Position(90, 0))
+        assert self.left([self.DONE, stopped], 1) == pytest.approx(0.1 * self.trial_s())
+        # It has begun again, and has not come to a step yet.
+        begun = record("resnet50-s1", TrialState.RUNNING, Position(90, 8_989))
+        half = (10 - 8_989 / 17_979) / 100  # batches of 16
+        assert self.left([self.DONE, begun], 1) == pytest.approx(half * self.trial_s())
+
+    def test_a_stage_ends_before_the_training(self):
+        records = [self.DONE, record("resnet50-s1", TrialState.RUNNING, epoch=40)]
+        assert self.left(records, 1, until=45) == pytest.approx(0.05 * self.trial_s())
+
+    def test_a_rate_is_remembered_while_its_trial_evaluates(self):
+        forecast = Forecast(self.CONFIG, ROWS, Resources(1, 1, 1))
+        training = record("resnet50-s1", TrialState.RUNNING, epoch=10, steps_per_s=100 / 16)
+        assert forecast.seconds_left([training]) == pytest.approx(0.9 * self.trial_s())
+        evaluating = record("resnet50-s1", TrialState.RUNNING, epoch=11)
+        assert forecast.seconds_left([evaluating]) == pytest.approx(0.89 * self.trial_s())
 
 
 def test_a_log_and_a_table_say_how_far_the_run_is(tmp_path: Path):

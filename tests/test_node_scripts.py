@@ -137,6 +137,43 @@ def test_set_up_asks_for_its_kind(node: Node):
     assert node.run("setup-node.sh").returncode == 2
 
 
+def ray_folder(node: Node, user: str) -> tuple[Path, str]:
+    """Where Ray's files are of a user with this name, and what was said about it."""
+    node.command("id", f"#!/bin/bash\necho {user}\n")
+    done = subprocess.run(
+        ["bash", "-c", f". {node.code}/clusters/node-env.sh; echo $RAY_TMPDIR"],
+        env={"HOME": str(node.home), "PATH": f"{node.commands}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    return Path(done.stdout.strip()), done.stderr
+
+
+def test_rays_files_are_closed_to_others_and_their_paths_are_short_enough(node: Node):
+    folder, said = ray_folder(node, "a.very.long.name.of.a@laboratory")
+    assert not said
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    socket = "ray/session_2026-01-01_00-00-00_123456_1234567/sockets/dash_TaskEventsHead"
+    assert len(str(folder / socket)) <= 107  # `ray._private.utils.validate_socket_filepath`
+    assert ray_folder(node, "another")[0] != folder
+    for made in (folder, ray_folder(node, "another")[0]):
+        made.rmdir()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives folders away")
+def test_a_folder_that_another_has_made_is_not_used(node: Node):
+    folder, _ = ray_folder(node, "robbed")
+    os.chown(folder, 65534, 65534)
+    try:
+        instead, said = ray_folder(node, "robbed")
+        assert instead == Path("/dev/null")
+        assert f"{folder} is another user's" in said
+    finally:
+        folder.rmdir()
+
+
 def test_a_watch_that_dies_is_started_again(node: Node):
     node.command("fer-orch", '#!/bin/bash\necho "$@" >>"$HOME/calls"\nexit 3\n')
     assert node.run("watch-node.sh", "aws").returncode == 0

@@ -59,6 +59,18 @@ class TestAuto:
         monkeypatch.setattr(ray_address, "_FIND", found)
         assert head_of("auto") in ("192.0.2.10:6379", "b:1")
 
+    def test_says_what_keeps_ray_from_looking(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.delenv("RAY_ADDRESS", raising=False)
+        monkeypatch.setattr(ray_address, "_FIND", "raise MemoryError('full')")
+        with pytest.raises(
+            ConfigError, match=r"auto: Ray can't look for a cluster: .*full, or giv"
+        ):
+            head_of("auto")
+        monkeypatch.setattr(ray_address, "_FIND", "import time; time.sleep(60)")
+        monkeypatch.setattr(ray_address, "_FIND_S", 0.3)
+        with pytest.raises(ConfigError, match="auto: Ray does not answer within 0 s, or give"):
+            head_of("auto")
+
     @pytest.mark.parametrize("found", ["raise ConnectionError('none')", "print(None)", ""])
     def test_says_how_to_start_one_where_ray_finds_none(
         self, found: str, monkeypatch: pytest.MonkeyPatch
@@ -115,6 +127,21 @@ def test_who_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ray_token, "_ANSWER_S", 0.5)
     with silent_server() as port:
         assert "DEADLINE_EXCEEDED" in told(f"127.0.0.1:{port}")
+
+
+def test_a_head_that_says_much_is_one():
+    class Much(grpc.GenericRpcHandler):
+        """Answers every question with more than gRPC takes by default."""
+
+        def service(self, details: object) -> grpc.RpcMethodHandler:
+            """See the class."""
+            return grpc.unary_unary_rpc_method_handler(lambda request, context: bytes(5 << 20))
+
+    server = grpc.server(ThreadPoolExecutor(1), handlers=[Much()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    agree_on_token(f"127.0.0.1:{port}")
+    server.stop(None)
 
 
 def test_with_tls_it_is_left_to_ray(monkeypatch: pytest.MonkeyPatch):

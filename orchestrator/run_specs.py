@@ -1,0 +1,39 @@
+"""What a run tells each of its trials."""
+
+import uuid
+
+from datasets.probe_images import probe_label
+from orchestrator.config import RunConfig
+from orchestrator.preflight import data_place
+from orchestrator.run_store import RunStore
+from trainers.spec import TrialSpec
+
+
+def trial_specs(
+    config: RunConfig, store: RunStore, names: list[str], gpus: float, until_epoch: int | None
+) -> list[TrialSpec]:
+    """The specifications of these trials, of one session of the run."""
+    records = [store.trial(name) for name in names]
+    shards = data_place(config, store)
+    session = uuid.uuid4().hex
+    return [
+        TrialSpec(
+            name=record.name,
+            architecture=record.architecture,
+            seed=record.seed,
+            recipe=config.recipe,
+            shards=shards,
+            cache_dir=config.data.cache_path,
+            cache_mode=config.data.cache_mode,
+            trial_dir=record.directory.absolute(),
+            storage=None if store.storage is None else store.address,
+            threads=config.resources.cpus_per_trial,
+            gpus=gpus,
+            resilience=config.resilience,
+            session=session,
+            probes=store.probes_dir.absolute() if config.probes else None,
+            probes_label=probe_label(config.probes_label),
+            until_epoch=until_epoch,
+        )
+        for record in records
+    ]

@@ -1,0 +1,119 @@
+"""When a run asks what it may train on: a new one at first, a begun one once it has the lock."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from datasets.errors import ConfigError
+from datasets.prepare import synth
+from orchestrator import ray_nodes, ray_run, run
+from orchestrator.config_sources import load_config
+from orchestrator.forecast import measured_rates
+from orchestrator.plan import Node, Resources
+from orchestrator.run import RunRequest, run_all
+from orchestrator.run_lock import run_lock
+from orchestrator.run_store import RunStore
+from tests.made_up_runs import MadeUpRun, write_run
+from trainers.result import RESULT_FILE, TrialResult, read_record
+
+NAMES = ["resnet50", "nasnetmobile", "mobilenet"]
+
+
+@pytest.fixture
+def request_(tmp_path: Path) -> RunRequest:
+    synth(tmp_path / "shards", train=16, validation=8, size=76, seed=0)
+    config = load_config(preset="demo", shards=str(tmp_path / "shards"), only=NAMES, seeds=[0, 1])
+    return RunRequest(config, tmp_path / "run", address="192.0.2.10:6379")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was done in turn, in the place of asking a cluster and of training."""
+    steps: list[str] = []
+
+    def begin(request: RunRequest, store: RunStore, document, *_: object) -> None:
+        steps.append("train")
+        store.write(document)
+
+    monkeypatch.setattr(run, "_refuse_unfit_place", lambda *_: steps.append("ask"))
+    monkeypatch.setattr(run, "_train", begin)
+    return steps
+
+
+def test_a_new_run_asks_before_it_writes(
+    request_: RunRequest, asked: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_: object) -> None:
+        raise ConfigError("not here")
+
+    monkeypatch.setattr(run, "_refuse_unfit_place", refuse)
+    with pytest.raises(ConfigError, match="not here"):
+        run_all(request_, Console(quiet=True))
+    assert not Path(request_.run_dir).exists()
+    assert asked == []
+
+
+def test_a_second_driver_is_told_who_has_the_run_and_asks_no_node(
+    request_: RunRequest, asked: list[str]
+):
+    run_all(request_, Console(quiet=True))
+    assert asked == ["ask", "train"]
+    with (
+        run_lock(RunStore.at(request_.run_dir), Console(quiet=True)),
+        pytest.raises(ConfigError, match="in use by process"),
+    ):
+        run_all(request_, Console(quiet=True))
+    assert asked == ["ask", "train"]
+    run_all(request_, Console(quiet=True))
+    assert asked == ["ask", "train", "ask", "train"]
+
+
+def test_a_run_with_nothing_to_do_asks_nobody(
+    request_: RunRequest, asked: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    run_all(request_, Console(quiet=True))
+    monkeypatch.setattr(run, "_is_to_do", lambda *_: False)
+    run_all(request_, Console(quiet=True))
+    assert asked == ["ask", "train"]
+
+
+def test_a_continued_run_starts_what_takes_longest_by_its_own_rates(
+    request_: RunRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """`run.yaml` keeps its order."""
+    started: list[list[str]] = []
+
+    @contextmanager
+    def connected(address: str | None) -> Iterator[None]:
+        yield
+
+    def note(specs, *_: object, **__: object) -> dict[str, str]:
+        started.append([spec.name for spec in specs])
+        return {}
+
+    monkeypatch.setattr(ray_run, "ray_session", connected)
+    monkeypatch.setattr(ray_run, "run_trials", note)
+    monkeypatch.setattr(ray_nodes, "cluster_nodes", lambda: [Node(2, 0)])
+    local = replace(request_, address=None)
+    run_all(local, Console(quiet=True))
+    store = RunStore.at(local.run_dir)
+    document = store.read()
+    assert document is not None
+    assert started == [document.trials]
+    made = write_run(tmp_path / "made", MadeUpRun(trials=["resnet50-s0"], states={}))
+    finished = read_record(made.trial_dir("resnet50-s0") / RESULT_FILE, TrialResult)
+    assert finished is not None
+    for name, rate in (("resnet50", 500.0), ("nasnetmobile", 0.01), ("mobilenet", 1.0)):
+        update = {"architecture": name, "trial": f"{name}-s0", "train_images_per_s": rate}
+        update |= {"threads": 1, "gpu_peak_memory_mb": None}
+        result = finished.model_copy(update=update)
+        (store.trial_dir(f"{name}-s0") / RESULT_FILE).write_text(result.model_dump_json())
+        (store.trial_dir(f"{name}-s1") / "failure.json").unlink(missing_ok=True)
+    assert len(measured_rates(store.trials(), 8, Resources(1, 0, 2))) == 3
+    run_all(local, Console(quiet=True))
+    assert started[1] == ["nasnetmobile-s1", "mobilenet-s1", "resnet50-s1"]
+    assert store.read() == document
