@@ -11,7 +11,7 @@ export RAY_USAGE_STATS_ENABLED=0
 # nodes, since Ray takes the head's on each, and on the machine's own disk, which sockets need; a
 # short one, since a socket's path may have 107 characters and Ray adds 75.
 RAY_TMPDIR="/tmp/fer-orch-$(id -un | cksum | cut -d' ' -f1)"
-mkdir -p -m 700 "$RAY_TMPDIR"
+(umask 077; mkdir -p "$RAY_TMPDIR")
 if [ ! -O "$RAY_TMPDIR" ] || ! chmod 700 "$RAY_TMPDIR"; then
   echo "node-env.sh: $RAY_TMPDIR is another user's, and Ray will not start: let its owner or root remove it" >&2
   RAY_TMPDIR=/dev/null

@@ -31,9 +31,9 @@ def watch_preemption_command(
     """Drain this node in Ray as soon as its cloud says that it will be taken away."""
     if interval <= 0:
         raise ConfigError(f"--interval {interval:g}: give seconds above 0")
-    prepare_environment(address)  # now: in the moment of a notice nobody could mend a missing token
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     service = find_cloud(cloud, metadata_url, rebalance=rebalance)
+    prepare_environment(address)  # now: in the moment of a notice nobody could mend a missing token
     logging.getLogger(__name__).info("watching %s every %g s", service.name, interval)
 
     def drain(notice: Notice) -> None:
