@@ -67,6 +67,7 @@ def training_rows(bench: Bench) -> list[Row]:
             ),
             strict=True,
         )
+        bench.bare[name] = STEPS, bare[-1]
         rows += [
             compare(
                 f"{what}: {name}",

@@ -1,6 +1,6 @@
 """What the parts of `bench.py` share: where things are made, drawn faces, trainings of children."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,8 @@ class Bench:
 
     work: Path
     repetitions: int
+    bare: dict[str, tuple[int, dict[str, float]]] = field(default_factory=dict)
+    """Steps and figures of a bare run of an architecture, where one was measured already."""
 
     def images(self, steps: int) -> Path:
         """Faces for so many steps of the demo's recipe: shards for a trial, arrays for bare Keras.
