@@ -3,8 +3,9 @@
     python benchmarks/start_times.py WORKDIR ARCHITECTURE
 
 WORKDIR holds the `shards` of `bench.py`. Two trials of the architecture go through Ray one after
-the other in one place, as `run-all` starts them. The worker of the first is killed in mid-epoch;
-it checkpoints after each step. Prints `Figures` as JSON.
+the other in one place, as `run-all` starts them. Then one goes alone, checkpoints after each step,
+and its worker is killed in mid-epoch: with a second one waiting, that would take the place. Prints
+`Figures` as JSON.
 """
 
 import json
@@ -46,7 +47,7 @@ class Figures:
     next_line: float
     """The same for the second trial, from the first one's result on."""
     first_step: float
-    """From that call to the first trial's first step done."""
+    """From such a call to the first step done of the trial that goes alone."""
     resumed_step: float
     """From the death of its worker to the next step done."""
 
@@ -58,6 +59,9 @@ class Killer:
         self._trial_dir = trial_dir
         self.first_step_at = self.killed_at = self.resumed_at = 0.0
         self._thread = threading.Thread(target=self._run, name="killer", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch the trial."""
         self._thread.start()
 
     def join(self) -> None:
@@ -113,20 +117,20 @@ def specs(work: Path, root: Path, architecture: str) -> list[TrialSpec]:
     return [first, replace(first, name=name, seed=1, trial_dir=root / "trials" / name)]
 
 
-def through_ray(pair: list[TrialSpec], root: Path) -> tuple[float, Killer]:
-    """Run both; when they were scheduled, and what the killer saw."""
+def through_ray(specs: list[TrialSpec], root: Path, killer: Killer | None = None) -> float:
+    """Run them to their end; when they were scheduled, seconds since 1970."""
     from orchestrator.ray_run import ray_session, run_trials
     from orchestrator.run_store import RunStore
 
     store, resources = RunStore.at(root), Resources(num_cores(), 0, 1, full=True)
     with ray_session(None):
-        killer = Killer(pair[0].trial_dir)
+        if killer:
+            killer.start()
         scheduled_at = time.time()
-        errors = run_trials(pair, resources, 3, store, on_stop=lambda: None)
+        errors = run_trials(specs, resources, 3, store, on_stop=lambda: None)
     if errors:
         raise SystemExit(str(errors))
-    killer.join()
-    return scheduled_at, killer
+    return scheduled_at
 
 
 def main() -> None:
@@ -136,17 +140,20 @@ def main() -> None:
     subprocess.run([sys.executable, "-c", "import keras"], check=True, capture_output=True)
     import_keras = time.perf_counter() - begin
     prepare_environment()
-    root = Path(tempfile.mkdtemp(dir=work))
+    root, other = (Path(tempfile.mkdtemp(dir=work)) for _ in range(2))
     pair = specs(work, root, architecture)
-    for spec in pair:
-        spec.trial_dir.mkdir(parents=True)
-    scheduled_at, killer = through_ray(pair, root)
+    scheduled_at = through_ray(pair, root)
+    alone = specs(work, other, architecture)[:1]
+    alone[0].trial_dir.mkdir(parents=True)
+    killer = Killer(alone[0].trial_dir)
+    alone_at = through_ray(alone, other, killer)
+    killer.join()
     first, second = (attempts(spec.trial_dir)[0].started_at for spec in pair)
     figures = Figures(
         import_keras=import_keras,
         first_line=first - scheduled_at,
         next_line=second - (pair[0].trial_dir / RESULT_FILE).stat().st_mtime,
-        first_step=killer.first_step_at - scheduled_at,
+        first_step=killer.first_step_at - alone_at,
         resumed_step=killer.resumed_at - killer.killed_at,
     )
     print(json.dumps(asdict(figures)))
