@@ -72,7 +72,7 @@ def test_no_node_starts_ray_without_the_environment(path: Path, kind: str):
             assert command.startswith(". ~/fer-orch/clusters/node-env.sh; ")
 
 
-@pytest.mark.parametrize(("cloud", "kind"), itertools.product(CLOUDS, ["head", "worker"]))
+@pytest.mark.parametrize(("cloud", "kind"), list(itertools.product(CLOUDS, ["head", "worker"])))
 def test_a_watch_runs_on_every_node_of_a_cloud(cloud: str, kind: str):
     last = starts(read(CLOUDS[cloud]), kind)[-1]
     assert last == f"~/fer-orch/clusters/watch-node.sh {cloud}"

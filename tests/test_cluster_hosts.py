@@ -96,13 +96,17 @@ def test_nobody_gets_in_without_the_token(cluster: Cluster, token: str):
         put(host, "connect.py", CONNECT)
         put(host, "read.py", READ)
         put(host, "wrong", "0" * len(cluster.token))
-    tries = {}
-    for way, (place, command) in WAYS.items():
-        words = command.format(head=head.address, dashboard=cluster.dashboard, token=token)
-        # Ray tries a driver's connection twenty times.
-        said = f"export RAY_NUM_REDIS_GET_RETRIES=2 {TOKENS[token]}; {words}"
-        tries[way] = places[place].start(said)
-    outputs = {way: process.communicate(timeout=300)[0] for way, process in tries.items()}
+    # Each that is let in starts a server on the head: all at once, Ray waits its 30 s in vain.
+    turns = [[way] for way in WAYS] if token == "right" else [list(WAYS)]
+    tries, outputs = {}, {}
+    for turn in turns:
+        for way in turn:
+            place, command = WAYS[way]
+            words = command.format(head=head.address, dashboard=cluster.dashboard, token=token)
+            # Ray tries a driver's connection twenty times.
+            said = f"export RAY_NUM_REDIS_GET_RETRIES=2 {TOKENS[token]}; {words}"
+            tries[way] = places[place].start(said)
+        outputs |= {way: tries[way].communicate(timeout=300)[0] for way in turn}
     got_in = {way for way, process in tries.items() if process.returncode == 0}
     touched = f"/tmp/{token}" in head.run("ls -d /tmp/*").split()
     if token == "right":
