@@ -59,6 +59,9 @@ class DataSection(_Section):
     cache_mode: CacheMode = "auto"
     """`decoded`, `encoded` (decode while training), or `auto`: decoded where the disk is enough."""
 
+    prefetch_batches: int = Field(default=2, ge=0)
+    """Training batches that are made ahead, so that the device does not wait. More take memory."""
+
     @property
     def cache_path(self) -> Path:
         """The cache's directory. The default is local to a node, which a home often is not."""

@@ -7,6 +7,7 @@ FREE_KEYS = (
     "data.shards",  # the fingerprint is compared instead: a data set may move
     "data.cache_dir",
     "data.cache_mode",
+    "data.prefetch_batches",
     "resources.max_concurrent",
     "resources.max_failures",
     "resilience.",

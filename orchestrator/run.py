@@ -41,6 +41,7 @@ from orchestrator.run_store import (
 )
 from orchestrator.show import print_outcome, print_plan
 from trainers.architectures import check_image_size
+from trainers.backend import check_backend
 from trainers.checkpoint_writer import persist
 from trainers.home import TRIALS_DIR
 from trainers.result import FAILURE_FILE, PROGRESS_FILE, TrialFailure, TrialState
@@ -76,6 +77,7 @@ def run_all(request: RunRequest, console: Console) -> int:
     """
     config, store = request.config, RunStore.at(request.run_dir)
     store.refresh()
+    check_backend()
     check_image_size(config.architectures, config.recipe.image_size)
     _refuse_other_config(store, config)
     check_probes(config, store)

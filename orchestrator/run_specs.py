@@ -29,6 +29,7 @@ def trial_specs(
             storage=None if store.storage is None else store.address,
             threads=config.resources.cpus_per_trial,
             gpus=gpus,
+            prefetch_batches=config.data.prefetch_batches,
             resilience=config.resilience,
             session=session,
             probes=store.probes_dir.absolute() if config.probes else None,

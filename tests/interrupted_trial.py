@@ -16,9 +16,9 @@ to stop:
     remove-cache:K      it removes them
     cut-cache:K         it cuts them short
     clock-back:S        the clock is S seconds behind the one of the attempt before
-    hold-out:F          no end: so much of training is held out to choose the epoch
     architecture:NAME   no end: another than the small one of `small_net`
     devices:N           no end: it trains on N GPUs, which are parts of this processor
+    recipe:KEY=VALUE    no end: another value of the recipe
 """
 
 import os
@@ -238,7 +238,7 @@ def arrange(moment: str, spec: TrialSpec) -> None:
         on_disk(int(code), int(times))
     elif kind == "devices":
         on_devices(int(where))
-    elif kind in {"hold-out", "architecture"}:
+    elif kind in {"recipe", "architecture"}:
         pass  # it is in the specification already
     elif kind == "clock-back":
         set_back(float(where))
@@ -273,9 +273,9 @@ def asked_for(shards: Path, folder: Path, moments: list[str]) -> TrialSpec:
         hang_s=25 if "hang-step" in told else 300,
         architecture=told.get("architecture", small_net.NAME),
     )
-    part = {"selection_fraction": float(told["hold-out"])} if "hold-out" in told else {}
-    gpus = int(told.get("devices", 0))
-    return replace(spec, gpus=gpus, recipe=spec.recipe.model_copy(update=part))
+    chosen = [one.removeprefix("recipe:").split("=", 1) for one in moments if "=" in one]
+    recipe = Recipe.model_validate(spec.recipe.model_dump() | dict(chosen))
+    return replace(spec, gpus=int(told.get("devices", 0)), recipe=recipe)
 
 
 def main(shards: Path, folder: Path, moments: list[str]) -> int:

@@ -5,12 +5,16 @@ depthwise convolution. The fourteen themselves are resumed in `test_resume` and 
 `benchmarks/resume_all.py`.
 """
 
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 from trainers.architectures import ARCHITECTURES, Architecture
 
 NAME = "smallnet"
+STILL = "stillnet"
+"""The same without dropout, whose numbers each backend draws for itself."""
 ROW = Architecture(
     id=NAME,
     title="SmallNet",
@@ -31,14 +35,18 @@ def register() -> None:
     """Let this process' table and Keras know it, under the names that the others have."""
     import keras
 
-    ARCHITECTURES[NAME] = ROW
-    module = SimpleNamespace(
-        SmallNet=_build, preprocess_input=keras.applications.mobilenet.preprocess_input
-    )
-    setattr(keras.applications, NAME, module)
+    for name, dropout in ((NAME, 0.1), (STILL, 0.0)):
+        ARCHITECTURES[name] = replace(ROW, id=name, module=name)
+        module = SimpleNamespace(
+            SmallNet=partial(_build, dropout=dropout),
+            preprocess_input=keras.applications.mobilenet.preprocess_input,
+        )
+        setattr(keras.applications, name, module)
 
 
-def _build(include_top: bool, weights: None, input_tensor: Any, pooling: str) -> Any:
+def _build(
+    include_top: bool, weights: None, input_tensor: Any, pooling: str, dropout: float
+) -> Any:
     import keras
     from keras import layers
 
@@ -50,5 +58,6 @@ def _build(include_top: bool, weights: None, input_tensor: Any, pooling: str) ->
     values = layers.DepthwiseConv2D(3, strides=2, padding="same", use_bias=False)(values)
     values = layers.ReLU()(layers.BatchNormalization()(values))
     values = layers.Conv2D(32, 1)(values)
-    values = layers.Dropout(0.1)(layers.GlobalAveragePooling2D()(values))
+    values = layers.GlobalAveragePooling2D()(values)
+    values = layers.Dropout(dropout)(values) if dropout else values
     return keras.Model(keras.utils.get_source_inputs(input_tensor), values)

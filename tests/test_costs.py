@@ -13,7 +13,7 @@ import pytest
 from tests.interrupted_trial import spec_of
 from trainers import backend
 from trainers.architectures import ARCHITECTURES, architecture
-from trainers.backend import devices
+from trainers.backend import processor
 from trainers.costs import count_costs, peak_memory_bytes, time_latency
 from trainers.evaluation import evaluate
 from trainers.examination import examine
@@ -211,7 +211,7 @@ def test_peak_memory_is_this_processes_own_and_grows_with_it():
 
 
 def test_a_processor_without_a_name_is_unknown(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(devices, "_processor_model", lambda: None)
+    monkeypatch.setattr(processor, "processor_model", lambda: None)
     import tensorflow as tf
 
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda *_: [])

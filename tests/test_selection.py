@@ -111,9 +111,11 @@ def test_a_trial_that_is_killed_and_resumed_chooses_the_same_epoch(
     small_shards: Path, tmp_path: Path
 ):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    result = finish(small_shards, whole, "hold-out:0.3")
-    assert run(small_shards, cut, "hold-out:0.3", "kill-step:4").returncode == KILLED
-    resumed = finish(small_shards, cut, "hold-out:0.3")
+    result = finish(small_shards, whole, "recipe:selection_fraction=0.3")
+    assert (
+        run(small_shards, cut, "recipe:selection_fraction=0.3", "kill-step:4").returncode == KILLED
+    )
+    resumed = finish(small_shards, cut, "recipe:selection_fraction=0.3")
     assert_same_outcome(whole, cut)
     assert (resumed.selected_epoch, resumed.selected_accuracy) == (
         result.selected_epoch,

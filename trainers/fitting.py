@@ -143,15 +143,20 @@ def fit_epoch(
     cursor: Cursor,
     callback: StepCallback,
     replicas: backend.Replicas,
+    *,
+    ahead: int = 2,
 ) -> dict[str, float]:
-    """Train the rest of the cursor's epoch; returns `loss` and `accuracy` over the whole epoch."""
+    """Train the rest of the cursor's epoch; returns `loss` and `accuracy` over the whole epoch.
+
+    `ahead` batches are made before they are asked for.
+    """
     epoch = cursor.position.epoch
     if cursor.position.step == batches.steps_per_epoch:
         return _finished_epoch(model, cursor)
     feed = EpochFeed(batches, epoch, cursor.position.step)
     with replicas.scope():
         history = model.fit(
-            replicas.dataset(feed),
+            replicas.dataset(feed, ahead),
             initial_epoch=epoch,
             epochs=epoch + 1,
             steps_per_epoch=len(feed),

@@ -2,6 +2,8 @@
 
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +28,8 @@ def compiled_model(
         model = build_model(row, recipe, seed)
     if replicas.count > 1:
         # One that is made in the scope is fed a batch more by each `fit`, to build it again.
-        model = keras.Model(model.inputs, model.outputs, name=model.name)
+        with _dtype_policy(recipe.precision):
+            model = keras.Model(model.inputs, model.outputs, name=model.name)
     with replicas.scope():
         compile_model(model, recipe)
     return model
@@ -47,13 +50,27 @@ def build_model(row: Architecture, recipe: Recipe, seed: int) -> "keras.Model":
     module = getattr(keras.applications, row.module)
     images = keras.Input((recipe.image_size, recipe.image_size, 3), dtype="uint8", name="images")
     pixels = module.preprocess_input(keras.ops.cast(images, "float32"))
-    features = _features(module, row, path, pixels)
-    probabilities = keras.layers.Dense(
-        NUM_CLASSES, activation="softmax", dtype="float32", name="expression"
-    )(features)
-    model = keras.Model(images, probabilities, name=row.id)
+    with _dtype_policy(recipe.precision):
+        features = _features(module, row, path, pixels)
+        probabilities = keras.layers.Dense(
+            NUM_CLASSES, activation="softmax", dtype="float32", name="expression"
+        )(features)
+        model = keras.Model(images, probabilities, name=row.id)
     _set_batch_norm_momentum(model, recipe.batch_norm_momentum)
     return model
+
+
+@contextmanager
+def _dtype_policy(name: str) -> Iterator[None]:
+    """Layers and models that are made here compute in this policy."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _features(module: Any, row: Architecture, path: Path | None, pixels: Any) -> Any:
@@ -94,17 +111,12 @@ def compile_model(model: "keras.Model", recipe: Recipe) -> None:
     """
     import keras
 
-    optimizer = keras.optimizers.Adam
-    if keras.backend.backend() == "tensorflow":
-        from trainers.backend import fused
-
-        fused.fuse_batch_norm(model)
-        optimizer = fused.FusedAdam
+    backend.prepare_layers(model)
     model.compile(
-        optimizer=optimizer(recipe.learning_rate),
+        optimizer=backend.optimizer_class()(recipe.learning_rate),
         loss=recipe.loss,
         metrics=["accuracy"],
-        jit_compile=False,  # XLA would choose other bits on other machines.
+        jit_compile=recipe.xla or backend.is_on_jax(),  # JAX is of no use without
     )
     model.optimizer.build(model.trainable_variables)
     blank = keras.ops.zeros((1, NUM_CLASSES))

@@ -42,12 +42,13 @@ class OneImageModel:
         # Keras numbers layers without a name of their own through the life of a process.
         self.layer = re.sub(r"^conv2d_\d+$", "conv2d", layer.name)
         both = keras.Model(model.inputs[0], [model.outputs[0], layer.output])
-        self._run = backend.for_one_image(both)
+        self._run = backend.for_one_image(both, xla=bool(getattr(model, "jit_compile", False)))
 
     def answer(self, image_HWC: ImageHWC) -> Answer:
         """Run the model on uint8 `[height, width, 3]`."""
         probabilities, maps = self._run(image_HWC[np.newaxis])
-        return Answer(np.asarray(probabilities)[0], np.asarray(maps)[0])
+        maps_HWC = np.asarray(maps)[0].astype(np.float32)  # layers may compute in less
+        return Answer(np.asarray(probabilities)[0], maps_HWC)
 
     def predict(self, image_HWC: ImageHWC) -> None:
         """Run the model and wait for the probabilities alone, to be timed."""

@@ -5,7 +5,9 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from datasets.errors import ConfigError
 
 
 class Recipe(BaseModel):
@@ -42,12 +44,31 @@ class Recipe(BaseModel):
     deterministic: bool = False
     """Bit-identical repeats and resumes, at some cost in speed on a GPU."""
 
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """What layers compute in (Keras' dtype policies). Weights and the softmax stay float32; with
+    `mixed_float16` the loss is scaled, so that small gradients are not lost."""
+
+    xla: bool = False
+    """Compile the training step with XLA. TensorFlow does not with `deterministic`; on Keras' JAX
+    backend every step is."""
+
     evaluation_batch_size: int = Field(default=64, ge=1)
     """Images a step when evaluating."""
 
     selection_fraction: float = Field(default=0.0, ge=0, le=0.5)
     """Part of each class of the training split that is not trained on but chooses the best epoch;
     0: none, and the best epoch is that of the validation split, which flatters it."""
+
+    @model_validator(mode="after")
+    def _xla_is_not_deterministic(self) -> "Recipe":
+        # Keras leaves XLA off with a warning then (`model_supports_jit`): not all of TensorFlow's
+        # operations are deterministic in it.
+        if self.xla and self.deterministic:
+            raise ConfigError(
+                "recipe.xla and recipe.deterministic exclude each other in TensorFlow; set one of "
+                "them to false"
+            )
+        return self
 
     @field_validator("weights")
     @classmethod
@@ -79,9 +100,10 @@ RECIPES: dict[str, Recipe] = {
 def config_hash(architecture: str, seed: int, recipe: Recipe, devices: int = 1) -> str:
     """Short SHA-256 of all that decides a trial's numbers besides the data."""
     chosen = recipe.model_dump(mode="json")
-    # Both newer than the hashes of runs that go on.
-    if not recipe.selection_fraction:
-        del chosen["selection_fraction"]
+    # Newer than the hashes of runs that go on: where they change nothing, neither does the hash.
+    for name in ("selection_fraction", "precision", "xla"):
+        if chosen[name] == Recipe.model_fields[name].default:
+            del chosen[name]
     several = {"devices": devices} if devices > 1 else {}
     trial = {"architecture": architecture, "seed": seed, "recipe": chosen} | several
     text = json.dumps(trial, sort_keys=True)

@@ -138,7 +138,8 @@ class Session:
             interruption=lambda ask: interruption(self.context, ask),
         )
         try:
-            return fit_epoch(self.model, self.train, self.cursor, callback, self.replicas)
+            where, ahead = self.replicas, self.spec.prefetch_batches
+            return fit_epoch(self.model, self.train, self.cursor, callback, where, ahead=ahead)
         except TrialInterrupted:
             self.context.flush()
             raise

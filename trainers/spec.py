@@ -26,6 +26,8 @@ class TrialSpec:
     """On the machine that trains it; where its files stay if `storage` is None."""
     threads: int
     gpus: float = 0
+    prefetch_batches: int = 2
+    """Batches that are made before training asks for them."""
     resilience: Resilience = field(default_factory=Resilience)
     session: str = ""
     """The driver's run, so that the books can tell a lost driver from a lost worker."""

@@ -29,6 +29,7 @@ def _variables(model: "keras.Model") -> dict[str, Any]:
 
 def read_state(model: "keras.Model") -> Arrays:
     """Copies of all variables of a compiled model: weights, optimizer, metric accumulators."""
+    backend.settle(model)
     return {key: backend.read_variable(variable) for key, variable in _variables(model).items()}
 
 

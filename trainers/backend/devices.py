@@ -1,6 +1,6 @@
 """Names and memory of the devices that TensorFlow computes on."""
 
-import platform
+from trainers.backend import processor
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -31,12 +31,7 @@ def device_name() -> str:
         return named
     if tf.config.list_physical_devices("GPU"):
         return "GPU"
-    return processor_name()
-
-
-def processor_name() -> str:
-    """The processor's model name, else the machine type."""
-    return _processor_model() or platform.processor() or platform.machine()
+    return processor.processor_name()
 
 
 def named_device() -> str | None:
@@ -45,19 +40,6 @@ def named_device() -> str | None:
 
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
-        return _processor_model()
+        return processor.processor_model()
     name = tf.config.experimental.get_device_details(gpus[0]).get("device_name")
     return str(name) if name else None
-
-
-def _processor_model() -> str | None:
-    """What `/proc/cpuinfo` calls the processor."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as stream:
-            for line in stream:
-                if line.startswith("model name"):
-                    name = line.partition(":")[2].strip()
-                    return None if name.casefold() in ("", "unknown") else name
-    except OSError:
-        pass
-    return None

@@ -30,15 +30,16 @@ class Replicas:
         """What makes variables one to a device, and lets Keras compute on all devices."""
         return nullcontext() if self._strategy is None else self._strategy.scope()
 
-    def dataset(self, feed: "keras.utils.PyDataset") -> Any:
+    def dataset(self, feed: "keras.utils.PyDataset", ahead: int = 2) -> Any:
         """The batches of a feed as a tf.data set, each cut into equal parts, one for each device.
 
-        A batch that can't be cut so raises `ValueError`.
+        As many as `ahead` are made before they are asked for. A batch that can't be cut so raises
+        `ValueError`.
         """
         if self._strategy is None:
-            return _without_autotune(feed, 1)
+            return _without_autotune(feed, 1, ahead)
         return self._strategy.distribute_datasets_from_function(
-            lambda _: _without_autotune(feed, self.count)
+            lambda _: _without_autotune(feed, self.count, ahead)
         )
 
 
@@ -56,7 +57,7 @@ def _devices() -> list[str]:
     return [device.name for device in tf.config.list_logical_devices("GPU")]
 
 
-def _without_autotune(feed: "keras.utils.PyDataset", num_parts: int) -> Any:
+def _without_autotune(feed: "keras.utils.PyDataset", num_parts: int, ahead: int) -> Any:
     """The batches of a feed, in parts, as a tf.data set of known length whose end does not wait.
 
     Keras would build the same set with tf.data's autotuning on. Its thread sleeps in steps that
@@ -77,7 +78,7 @@ def _without_autotune(feed: "keras.utils.PyDataset", num_parts: int) -> Any:
     options.autotune.enabled = False
     dataset = tf.data.Dataset.from_generator(parts, output_signature=tuple(map(spec, feed[0])))
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_parts * len(feed)))
-    return dataset.prefetch(2 * num_parts).with_options(options)
+    return dataset.prefetch(ahead * num_parts).with_options(options)
 
 
 def read_variable(variable: Any) -> Array:

@@ -1,0 +1,124 @@
+"""Switches of a recipe change what is computed, and nothing of the promise to resume exactly."""
+
+import json
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from datasets.batches import TrainBatches
+from datasets.errors import ConfigError
+from orchestrator.config_sources import load_config
+from tests.resuming import KILLED, assert_same_outcome, finish, run
+from tests.test_sampler import Numbered
+from trainers.recipe import RECIPES, Recipe, config_hash
+
+SWITCHES = {
+    "bfloat16": "recipe:precision=mixed_bfloat16",
+    "float16": "recipe:precision=mixed_float16",
+}
+
+
+def state(folder: Path) -> bytes:
+    """The last checkpoint's arrays: weights, optimizer, metrics."""
+    return (folder / "state").read_bytes()
+
+
+def probabilities(folder: Path) -> np.ndarray:
+    """Of the last model, [images, 8]."""
+    table = pq.read_table(folder / "trial" / "predictions.parquet")
+    return np.array(table["probabilities"].to_pylist())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_with_a_switch_a_killed_trial_ends_with_the_same_bytes(
+    switch: str, small_shards: Path, undisturbed: Path, tmp_path: Path
+):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    finish(small_shards, whole, SWITCHES[switch])
+    assert run(small_shards, killed, SWITCHES[switch], "kill-step:4").returncode == KILLED
+    finish(small_shards, killed, SWITCHES[switch])
+    assert_same_outcome(whole, killed)
+    assert state(whole) != state(undisturbed)  # the switch does something
+    # The scale of the loss and the steps since it grew are part of the state.
+    assert (len(state(whole)) > len(state(undisturbed))) == (switch == "float16")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_layers_compute_in_less_and_the_softmax_does_not(
+    switch: str, small_shards: Path, tmp_path: Path
+):
+    finish(small_shards, tmp_path, SWITCHES[switch])
+    with zipfile.ZipFile(tmp_path / "trial" / "model.keras") as saved:
+        layers = json.loads(saved.read("config.json"))["config"]["layers"]
+    policies = {
+        layer["config"]["name"]: layer["config"]["dtype"]["config"]["name"]
+        for layer in layers
+        if isinstance(layer["config"].get("dtype"), dict)
+    }
+    assert policies.pop("expression") == "float32"
+    assert f"mixed_{switch}" in policies.values()
+
+
+@pytest.mark.slow
+def test_a_killed_trial_goes_on_with_xla(small_shards: Path, undisturbed: Path, tmp_path: Path):
+    """TensorFlow has no XLA that is deterministic: the outcome is near, not the same."""
+    words = "recipe:xla=true", "recipe:deterministic=false"
+    assert run(small_shards, tmp_path, *words, "kill-step:4").returncode == KILLED
+    assert finish(small_shards, tmp_path, *words).restarts == 1
+    assert "jit_compile=False" not in (tmp_path / "stderr.txt").read_text()  # Keras' warning
+    assert state(tmp_path) != state(undisturbed)
+    # Its dropout draws other numbers.
+    whole, ours = (probabilities(folder) for folder in (undisturbed, tmp_path))
+    np.testing.assert_allclose(ours, whole, atol=0.02)
+
+
+def test_xla_and_determinism_exclude_each_other():
+    with pytest.raises(ConfigError, match="exclude each other in TensorFlow; set one of them"):
+        load_config(settings=["recipe.xla=true"])
+    both = load_config(settings=["recipe.xla=true", "recipe.deterministic=false"])
+    assert both.recipe.xla
+
+
+def test_a_switch_changes_the_trials_hash_and_its_default_does_not():
+    plain = RECIPES["demo"]
+    hashes = {
+        config_hash("mobilenet", 0, plain.model_copy(update=change))
+        for change in ({}, {"precision": "mixed_bfloat16"}, {"xla": True})
+    }
+    assert len(hashes) == 3
+    # That of a run that began before there were switches.
+    assert config_hash("mobilenet", 0, Recipe()) == "e4053e12c5bc9915"
+
+
+class Counted(Numbered):
+    """Counts the batches that were made."""
+
+    made = 0
+
+    def gather(self, indices: "np.ndarray") -> "np.ndarray":
+        self.made += 1
+        return super().gather(indices)
+
+
+@pytest.mark.parametrize("ahead", [0, 4])
+def test_batches_are_made_ahead(ahead: int):
+    pytest.importorskip("keras")
+    from trainers.backend import Replicas
+    from trainers.fitting import EpochFeed
+
+    split = Counted(60)
+    feed = EpochFeed(TrainBatches(split, 5, seed=0), 0, 0)
+    batches = iter(Replicas().dataset(feed, ahead))
+    next(batches)
+    end = time.monotonic() + 20
+    while split.made < 2 + ahead and time.monotonic() < end:
+        time.sleep(0.01)
+    # One more tells TensorFlow the shapes.
+    assert split.made == 2 + ahead
+    assert sum(1 for _ in batches) == 11
