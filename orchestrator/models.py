@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from trainers.architectures import ARCHITECTURES
+from trainers.backend import check_backend
 
 
 def model_rows() -> list[dict[str, Any]]:
@@ -12,6 +13,7 @@ def model_rows() -> list[dict[str, Any]]:
     `parameters` is with the 1000-class ImageNet head, as in the paper's Table 2, and so is
     `size_mb` (the paper's figure); `gmacs` are multiply-adds at 224x224 pixels in units of 1e9.
     """
+    check_backend()
     # Only shapes are needed: leave GPUs to others and TensorFlow's greeting off the terminal.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

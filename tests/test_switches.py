@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from datasets.batches import TrainBatches
 from datasets.errors import ConfigError
+from orchestrator.cli import app
 from orchestrator.config_sources import load_config
 from tests.resuming import KILLED, assert_same_outcome, finish, run
 from tests.test_sampler import Numbered
+from trainers.backend import environment
 from trainers.recipe import RECIPES, Recipe, config_hash
 
 SWITCHES = {
@@ -122,3 +125,16 @@ def test_batches_are_made_ahead(ahead: int):
     # One more tells TensorFlow the shapes.
     assert split.made == 2 + ahead
     assert sum(1 for _ in batches) == 11
+
+
+@pytest.mark.parametrize("words", [["models"], ["run-all", "--preset", "demo", "--dry-run"]])
+def test_a_backend_that_is_none_or_not_there_is_told(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    done = CliRunner().invoke(app, words)
+    assert (done.exit_code, "valid: tensorflow, jax" in done.output) == (2, True)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setattr(environment, "find_spec", lambda name: None)
+    done = CliRunner().invoke(app, words)
+    assert (done.exit_code, "install fer-orch[jax], or" in done.output) == (2, True)
