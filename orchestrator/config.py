@@ -4,7 +4,7 @@ import difflib
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -76,8 +76,13 @@ class ResourceSection(_Section):
     cpus_per_trial: int = Field(default=1, ge=1)
     """CPUs of a trial; also its TensorFlow threads, on which the bits of a result depend."""
 
-    gpus_per_trial: float | None = Field(default=None, ge=0)
-    """GPUs of a trial, below 1 a share of one; null: one where there are GPUs, else none."""
+    gpus_per_trial: Annotated[float, Field(ge=0)] | Literal["auto"] | None = None
+    """GPUs of a trial, below 1 a share of one; null: one where there are GPUs, else none. `auto`: a
+    share by an estimate of the memory that its architecture needs; a trial that runs out of memory
+    goes on alone on a whole GPU. No batch is changed."""
+
+    gpu_memory_gb: float | None = Field(default=None, gt=0)
+    """For `auto`: memory of a GPU, GiB; null: what the smallest GPU of the nodes has."""
 
     max_concurrent: int | None = Field(default=None, ge=1)
     """Trials at once; null: as many as the resources hold."""
@@ -88,8 +93,8 @@ class ResourceSection(_Section):
 
     @field_validator("gpus_per_trial")
     @classmethod
-    def _whole_above_one(cls, gpus: float | None) -> float | None:
-        if gpus is not None and gpus > 1 and gpus != int(gpus):
+    def _whole_above_one(cls, gpus: float | str | None) -> float | str | None:
+        if isinstance(gpus, float) and gpus > 1 and gpus != int(gpus):
             raise ConfigError(f"resources.gpus_per_trial {gpus:g}: above 1 only whole GPUs")
         return gpus
 
@@ -150,8 +155,8 @@ class RunConfig(_Section):
 
     @model_validator(mode="after")
     def _batches_divide_among_gpus(self) -> "RunConfig":
-        gpus, batch_size = self.resources.gpus_per_trial or 0, self.recipe.batch_size
-        if gpus > 1 and batch_size % gpus:
+        gpus, batch_size = self.resources.gpus_per_trial, self.recipe.batch_size
+        if isinstance(gpus, float) and gpus > 1 and batch_size % gpus:
             raise ConfigError(
                 f"recipe.batch_size {batch_size} can't be cut into equal parts for "
                 f"resources.gpus_per_trial {gpus:g}; choose a multiple of {gpus:g}"

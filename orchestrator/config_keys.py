@@ -8,6 +8,7 @@ FREE_KEYS = (
     "data.cache_dir",
     "data.cache_mode",
     "data.prefetch_batches",
+    "resources.gpu_memory_gb",
     "resources.max_concurrent",
     "resources.max_failures",
     "resilience.",

@@ -67,7 +67,7 @@ class Forecast:
         if None in running:
             return None
         free_at = [seconds or 0.0 for seconds in running]
-        free_at += [0.0] * (self._resources.concurrent - len(free_at))
+        free_at += [0.0] * (self._resources.slots - len(free_at))
         return last_end(left[TrialState.PENDING], free_at)
 
     def _trial_s(self, trial: PlannedTrial, record: TrialRecord) -> float | None:

@@ -10,13 +10,24 @@ def local_gpus() -> int:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return len([entry for entry in visible.split(",") if entry.strip() not in ("", "-1")])
+    return sum(line.startswith("GPU ") for line in _nvidia_smi("-L"))
+
+
+def local_gpu_memory() -> int | None:
+    """Bytes of the smallest GPU of this machine; None where nothing tells them."""
+    lines = _nvidia_smi("--query-gpu=memory.total", "--format=csv,noheader,nounits")
+    sizes = [int(line) for line in lines if line.strip().isdecimal()]
+    return min(sizes) << 20 if sizes else None
+
+
+def _nvidia_smi(*words: str) -> list[str]:
+    """The lines that NVIDIA's tool prints; none where there is no driver."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        return 0
+        return []
     try:
-        listed = subprocess.run(
-            [tool, "-L"], capture_output=True, text=True, timeout=30, check=True
-        ).stdout
+        return subprocess.run(
+            [tool, *words], capture_output=True, text=True, timeout=30, check=True
+        ).stdout.splitlines()
     except (OSError, subprocess.SubprocessError):
-        return 0
-    return sum(line.startswith("GPU ") for line in listed.splitlines())
+        return []

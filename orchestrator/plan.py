@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.config import EstimateSection, RunConfig
 from orchestrator.run_store import trial_name
@@ -22,6 +22,8 @@ class Node:
 
     cpus: int
     gpus: int
+    gpu_memory: int | None = None
+    """Bytes of its smallest GPU, where they were asked for and are known."""
 
     def places(self, cpus: int, gpus: float) -> int:
         """Trials of so many CPUs and GPUs that fit at once; several share a GPU only whole."""
@@ -38,12 +40,26 @@ class Resources:
 
     `full` says that no further trial would fit. One more can then be started early: it waits for
     the first free place with all its processes up.
+
+    Where GPUs are shared by memory, `shares` are the parts of a GPU by architecture and `gpus` is
+    what one may get at most; `concurrent` is how many of the smallest fit, `slots` of the largest.
     """
 
     cpus: int
     gpus: float
     concurrent: int
     full: bool = False
+    shares: Mapping[str, float] = field(default_factory=dict)
+    whole: int | None = None
+
+    def gpus_of(self, architecture: str) -> float:
+        """GPUs of a trial of an architecture."""
+        return self.shares.get(architecture, self.gpus)
+
+    @property
+    def slots(self) -> int:
+        """Trials that train at once for certain, each as fast as an estimate says."""
+        return self.concurrent if self.whole is None else self.whole
 
 
 @dataclass(frozen=True)
@@ -69,8 +85,8 @@ class Plan:
 
     @property
     def hours(self) -> float | None:
-        """Estimated wall-clock hours with `resources.concurrent` trials at once."""
-        return last_end([trial.hours for trial in self.trials], [0.0] * self.resources.concurrent)
+        """Estimated wall-clock hours with `resources.slots` trials at once."""
+        return last_end([trial.hours for trial in self.trials], [0.0] * self.resources.slots)
 
     @property
     def cost(self) -> float | None:

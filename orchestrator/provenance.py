@@ -29,7 +29,7 @@ def write_provenance(path: Path, resources: Resources, address: str | None) -> N
         "gpus": local_gpus(),
         "cluster": address is not None,
         "cpus_per_trial": resources.cpus,
-        "gpus_per_trial": resources.gpus,
+        "gpus_per_trial": dict(resources.shares) or resources.gpus,
         "concurrent_trials": resources.concurrent,
         "git_commit": git_commit(),
         "decoder": decoder_name(),

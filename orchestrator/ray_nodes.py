@@ -1,26 +1,59 @@
 """The nodes of the connected cluster: those that it has, and those that it may grow to."""
 
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ray
 import yaml
 from ray._private.state import state
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
 
+from orchestrator.hardware import local_gpu_memory
 from orchestrator.plan import Node
 
 # `ray up` puts it on the head, and gives it to `ray start` there. Nothing in Ray 2.60 tells a
 # driver the limits that it holds: of what it could ask, only KubeRay fills in the cluster's.
 BOOTSTRAP_FILE = Path("~/ray_bootstrap_config.yaml")
 
+_ANSWER_S = 60.0
 
-def cluster_nodes(bootstrap_file: Path = BOOTSTRAP_FILE) -> list[Node]:
-    """CPUs and GPUs of each node that the cluster has, or may have once it has grown."""
-    alive = [_node(one["Resources"]) for one in ray.nodes() if one["Alive"]]
+
+def cluster_nodes(gpu_memory: bool = False, bootstrap_file: Path = BOOTSTRAP_FILE) -> list[Node]:
+    """CPUs and GPUs of each node that the cluster has, or may have once it has grown.
+
+    With `gpu_memory`, living nodes are asked for the memory of their GPUs; of those to come, and of
+    one that does not answer, it is taken to be that of the smallest.
+    """
+    living = [one for one in ray.nodes() if one["Alive"]]
+    alive = [_node(one["Resources"]) for one in living]
     may_have = _from_ray() or _from_bootstrap(bootstrap_file)
     # A file for machines of one's own counts nodes and not what they have.
-    return may_have if _size(may_have) > _size(alive) else alive
+    nodes = may_have if _size(may_have) > _size(alive) else alive
+    if not gpu_memory:
+        return nodes
+    memory = _smallest_gpu([one for one in living if one["Resources"].get("GPU")])
+    return [replace(node, gpu_memory=memory) if node.gpus else node for node in nodes]
+
+
+def _smallest_gpu(nodes: list[dict[str, Any]]) -> int | None:
+    """Bytes of the smallest GPU of nodes; None where none tells."""
+    ask = ray.remote(num_cpus=0, max_retries=0)(local_gpu_memory)
+    asked = [
+        ask.options(scheduling_strategy=On(node["NodeID"], soft=False)).remote() for node in nodes
+    ]
+    if not asked:
+        return None
+    ready, late = ray.wait(asked, num_returns=len(asked), timeout=_ANSWER_S)
+    for answer in late:
+        ray.cancel(answer, force=True)
+    known: list[int] = []
+    for answer in ready:
+        with suppress(ray.exceptions.RayError):
+            known += [size for size in [ray.get(answer)] if size is not None]
+    return min(known, default=None)
 
 
 def _size(nodes: list[Node]) -> tuple[int, int]:

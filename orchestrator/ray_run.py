@@ -137,7 +137,7 @@ def run_trials(
     scratch = root / _SCRATCH
     shutil.rmtree(scratch, ignore_errors=True)
     train_run = TrainRun(resources, max_failures, scratch, root / STOP_FILE)
-    drivers = _Drivers(root, specs, resources.concurrent, train_run)
+    drivers = _Drivers(root, specs, resources.slots, train_run)
     tuner = _tuner(drivers.drive, specs, resources, scratch)
     ended = threading.Event()
     records = [root / TRIALS_DIR / spec.name for spec in specs]
@@ -166,13 +166,13 @@ class _Drivers:
 
     root: Path
     specs: list[TrialSpec]
-    concurrent: int
+    slots: int
     train_run: TrainRun
 
     def drive(self, config: dict[str, Any]) -> dict[str, Any]:
         """Run the trial that `config` names."""
         (spec,) = [spec for spec in self.specs if spec.name == config["trial"]]
-        first = [self._record(spec) for spec in self.specs[: self.concurrent]]
+        first = [self._record(spec) for spec in self.specs[: self.slots]]
         if self._record(spec) not in first:
             _let_pass(first, self.train_run.stop_file)
         self.train_run.fit(spec)

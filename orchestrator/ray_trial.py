@@ -74,6 +74,7 @@ def work(config: dict[str, Any]) -> None:
     An error of ours (diverged, damaged data, another trial's checkpoint) would come again: it is in
     `failure.json` by now, and returning keeps Train from starting the trial anew. So does an
     interruption: Train would charge it to the trial as a failure, and hold its place until then.
+    And a trial without memory on a GPU that it shares wants another place, not this one again.
     """
     spec: TrialSpec = at_home(config["spec"])
     stop_file, run = spec.run_dir / STOP_FILE, spec.run_folder
@@ -81,6 +82,7 @@ def work(config: dict[str, Any]) -> None:
         _asked(spec, lambda: spec.folder.remove(PROGRESS_FILE))  # of an attempt that is no more
         return
     spec.trial_dir.mkdir(parents=True, exist_ok=True)
+    from trainers.backend import is_out_of_memory
     from trainers.trial import run_trial  # heavy, and Ray's other processes import this module
 
     log_file = spec.trial_dir / LOG_FILE
@@ -94,6 +96,10 @@ def work(config: dict[str, Any]) -> None:
         log.info("%s", interrupted)
     except FerOrchError:
         log.exception("the trial can't go on")
+    except Exception as error:
+        if not (is_out_of_memory(error) and spec.shares_gpu):
+            raise
+        log.exception("the trial needs more than its share of a GPU")
 
 
 def _send_output_to(path: Path) -> None:
@@ -114,23 +120,28 @@ class TrainRun:
     """How one trial becomes Ray Train runs.
 
     `scratch` is Ray's own; nothing of ours is in it. `stop_file` is there when the run is to stop.
+    `work` is what the worker runs.
     """
 
     resources: Resources
     max_failures: int
     scratch: Path
     stop_file: Path
+    work: Callable[[dict[str, Any]], None] = work
 
     def fit(self, spec: TrialSpec) -> None:
         """Run the trial until it is over or the run is to stop.
 
         A trial that was pre-empted is started again. So is one whose worker or controller died; it
         raises what ended it once it has failed `max_failures` + 1 times without a newer checkpoint
-        in between. A trial that gets on may fail as often as it likes.
+        in between. A trial that gets on may fail as often as it likes. One that ran out of memory
+        on a GPU that it shares goes on alone on a whole one.
         """
         controllers_lost = 0
         while not self.stop_file.exists():
             before = newest_checkpoint(spec)
+            if spec.shares_gpu and last_cause(spec) is Cause.OUT_OF_MEMORY:
+                spec = replace(spec, gpus=1.0)
             try:
                 self._fit_once(spec)
             except ray.train.TrainingFailedError:
@@ -141,7 +152,9 @@ class TrainRun:
                 if controllers_lost > self.max_failures:
                     raise
             else:
-                if not was_preempted(spec):
+                cause = last_cause(spec)
+                lacks_memory = cause is Cause.OUT_OF_MEMORY and spec.shares_gpu
+                if cause is not Cause.PREEMPTED and not lacks_memory:
                     return
 
     def _fit_once(self, spec: TrialSpec) -> None:
@@ -149,9 +162,9 @@ class TrainRun:
         from orchestrator.lean_trainer import LeanTrainer
 
         shutil.rmtree(self.scratch / "train" / spec.name, ignore_errors=True)
-        gpus = self.resources.gpus
+        gpus = spec.gpus
         LeanTrainer(
-            work,
+            self.work,
             train_loop_config={"spec": spec},
             scaling_config=ray.train.ScalingConfig(
                 # One worker a trial, also on a laptop: Keras 3 does not train over several.
@@ -173,15 +186,15 @@ def newest_checkpoint(spec: TrialSpec) -> Position | None:
     return _asked(spec, store.newest_position)
 
 
-def was_preempted(spec: TrialSpec) -> bool:
-    """True when the last attempt let go of its machine, so that another must take the trial up."""
+def last_cause(spec: TrialSpec) -> Cause | None:
+    """Why the last attempt ended, where it could still say so."""
 
     def entries() -> list[Entry]:
         known = spec.folder.has(ATTEMPTS_FILE)
         return parse_entries(spec.folder.read(ATTEMPTS_FILE)) if known else []
 
     ends = [entry for entry in _asked(spec, entries) if isinstance(entry, Attempt | End)]
-    return bool(ends) and isinstance(ends[-1], End) and ends[-1].cause is Cause.PREEMPTED
+    return ends[-1].cause if ends and isinstance(ends[-1], End) else None
 
 
 def _asked(spec: TrialSpec, ask: Callable[[], T]) -> T:

@@ -6,20 +6,27 @@ from collections.abc import Sequence
 from datasets.errors import ConfigError
 from datasets.parallel import num_cores
 from orchestrator.config import RunConfig
-from orchestrator.hardware import local_gpus
+from orchestrator.hardware import local_gpu_memory, local_gpus
+from orchestrator.packing import gpu_share, memory_needed, most_at_once
 from orchestrator.plan import Node, Resources
 from orchestrator.report.formats import plural
+from trainers.architectures import architecture
 
 
-def local_node() -> Node:
-    """This machine."""
-    return Node(num_cores(), local_gpus())
+def local_node(gpu_memory: bool = False) -> Node:
+    """This machine; its GPUs' memory only if asked for."""
+    return Node(num_cores(), local_gpus(), local_gpu_memory() if gpu_memory else None)
+
+
+def shares_gpus(config: RunConfig) -> bool:
+    """Whether trials get parts of a GPU by their memory."""
+    return config.resources.gpus_per_trial == "auto"
 
 
 def gpus_of_a_trial(config: RunConfig, nodes: Sequence[Node]) -> float:
-    """What was asked for; else one where a node has GPUs."""
+    """What was asked for, at most; else one where a node has GPUs."""
     asked = config.resources.gpus_per_trial
-    if asked is not None:
+    if isinstance(asked, float):
         return asked
     return 1.0 if any(node.gpus for node in nodes) else 0.0
 
@@ -41,8 +48,37 @@ def trial_resources(config: RunConfig, nodes: Sequence[Node]) -> Resources:
             f"node; there {'is' if len(nodes) == 1 else 'are'} {have or 'none'}; "
             "lower resources.cpus_per_trial or resources.gpus_per_trial"
         )
+    if gpus and shares_gpus(config):
+        return _sharing(config, nodes, places)
     concurrent = min(places, asked.max_concurrent or places)
     return Resources(cpus, gpus, concurrent, full=concurrent == places)
+
+
+def _sharing(config: RunConfig, nodes: Sequence[Node], whole: int) -> Resources:
+    """Shares of GPUs by memory; `whole` trials would fit with a GPU each."""
+    asked, memory = config.resources, _gpu_memory(config, nodes)
+    shares = {
+        name: gpu_share(memory_needed(architecture(name), config.recipe), memory)
+        for name in config.architectures
+    }
+    places = most_at_once(
+        [share for share in shares.values() for _ in config.seeds], nodes, asked.cpus_per_trial
+    )
+    concurrent = min(places, asked.max_concurrent or places)
+    return Resources(asked.cpus_per_trial, 1.0, concurrent, False, shares, min(whole, concurrent))
+
+
+def _gpu_memory(config: RunConfig, nodes: Sequence[Node]) -> int:
+    """Bytes of a GPU: those set, else of the smallest one that is known."""
+    if config.resources.gpu_memory_gb is not None:
+        return int(config.resources.gpu_memory_gb * (1 << 30))
+    known = [node.gpu_memory for node in nodes if node.gpu_memory is not None]
+    if not known:
+        raise ConfigError(
+            "resources.gpus_per_trial=auto needs to know the memory of a GPU, and no node tells it "
+            "(nvidia-smi): set resources.gpu_memory_gb, or gpus_per_trial to a number"
+        )
+    return min(known)
 
 
 def _has(node: Node) -> str:

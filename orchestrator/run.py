@@ -29,7 +29,7 @@ from orchestrator.preflight import (
 )
 from orchestrator.progress import ProgressView
 from orchestrator.provenance import write_provenance
-from orchestrator.resources import trial_resources
+from orchestrator.resources import shares_gpus, trial_resources
 from orchestrator.run_lock import check_writable, run_lock
 from orchestrator.run_specs import trial_specs
 from orchestrator.run_store import (
@@ -83,7 +83,7 @@ def run_all(request: RunRequest, console: Console) -> int:
     check_probes(config, store)
     rows = planned_rows(config, store)
     if request.dry_run:
-        with nodes_of(request.address) as nodes:
+        with nodes_of(request.address, shares_gpus(request.config)) as nodes:
             resources = trial_resources(config, nodes)
         plan = make_plan(config, rows, resources, _rates(store, config, resources))
         print_plan(plan, config, store, rows, console)
@@ -124,7 +124,7 @@ def _refuse_other_config(store: RunStore, config: RunConfig) -> None:
 
 def _refuse_unfit_place(request: RunRequest, store: RunStore, console: Console) -> None:
     """What this machine or the cluster can't do, before faces are drawn and shards are read."""
-    with nodes_of(request.address) as nodes:
+    with nodes_of(request.address, shares_gpus(request.config)) as nodes:
         trial_resources(request.config, nodes)
         if request.address is not None:
             console.print("checking the nodes", highlight=False)
@@ -195,13 +195,13 @@ def _train(
         stage_here(config, data_place(config, store), console)
     console.print("starting Ray", highlight=False)
     with ray_session(request.address):
-        resources = trial_resources(config, cluster_nodes())
+        resources = trial_resources(config, cluster_nodes(shares_gpus(config)))
         store.write(document)
         write_provenance(store.provenance_file, resources, request.address)
         store.publish(PROVENANCE_FILE)
         plan = make_plan(config, document.data.rows, resources, _rates(store, config, resources))
         order = [trial.name for trial in plan.trials if trial.name in names]
-        specs = trial_specs(config, store, order, resources.gpus, request.until_epoch)
+        specs = trial_specs(config, store, order, resources, request.until_epoch)
         _forget_earlier(store, order)
         forecast = Forecast(config, document.data.rows, resources, request.until_epoch)
         with ProgressView(store, forecast, console):

@@ -4,13 +4,18 @@ import uuid
 
 from datasets.probe_images import probe_label
 from orchestrator.config import RunConfig
+from orchestrator.plan import Resources
 from orchestrator.preflight import data_place
 from orchestrator.run_store import RunStore
 from trainers.spec import TrialSpec
 
 
 def trial_specs(
-    config: RunConfig, store: RunStore, names: list[str], gpus: float, until_epoch: int | None
+    config: RunConfig,
+    store: RunStore,
+    names: list[str],
+    resources: Resources,
+    until_epoch: int | None,
 ) -> list[TrialSpec]:
     """The specifications of these trials, of one session of the run."""
     records = [store.trial(name) for name in names]
@@ -28,7 +33,7 @@ def trial_specs(
             trial_dir=record.directory.absolute(),
             storage=None if store.storage is None else store.address,
             threads=config.resources.cpus_per_trial,
-            gpus=gpus,
+            gpus=resources.gpus_of(record.architecture),
             prefetch_batches=config.data.prefetch_batches,
             resilience=config.resilience,
             session=session,

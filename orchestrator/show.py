@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.config import RunConfig
-from orchestrator.plan import Plan
+from orchestrator.plan import Plan, Resources
 from orchestrator.progress import duration, trial_table
 from orchestrator.report.formats import plural
 from orchestrator.run_store import RunStore, TrialRecord
@@ -34,7 +34,8 @@ def print_plan(
     trials = plural(len(plan.trials), "trial")
     table = Table(title=f"{trials}, longest first", title_justify="left")
     table.add_column("trial", no_wrap=True)
-    for header in ("work, TFLOP", "time", "cost"):
+    each = plan.resources
+    for header in ("work, TFLOP", "time", "cost", *["GPU"][: len(each.shares)]):
         table.add_column(header, justify="right")
     for trial in plan.trials:
         table.add_row(
@@ -42,18 +43,28 @@ def print_plan(
             f"{trial.gflop / 1000:.1f}",
             duration(_seconds(trial.hours)),
             _money(trial.cost, currency),
+            *[f"{each.gpus_of(trial.architecture):.2g}"][: len(each.shares)],
         )
     console.print(table)
-    each = plan.resources
     console.print(
-        f"preset {config.preset}; each trial {each.cpus} CPU and {each.gpus:g} GPU, "
-        f"{each.concurrent} at once; estimated {duration(_seconds(plan.hours))} in all, "
+        f"preset {config.preset}; each trial {each.cpus} CPU and {_gpus(each)}, "
+        f"{_at_once(each)}; estimated {duration(_seconds(plan.hours))} in all, "
         f"cost {_money(plan.cost, currency)}",
         highlight=False,
         soft_wrap=True,
     )
     for line in (_assumption(plan, config), _data(config, rows), _place(store)):
         console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def _gpus(each: Resources) -> str:
+    return "a GPU's share by its memory" if each.shares else f"{each.gpus:g} GPU"
+
+
+def _at_once(each: Resources) -> str:
+    if each.slots == each.concurrent:
+        return f"{each.concurrent} at once"
+    return f"{each.slots} to {each.concurrent} at once"
 
 
 def _data(config: RunConfig, rows: Mapping[str, int]) -> str:

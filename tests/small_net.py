@@ -26,6 +26,7 @@ ROW = Architecture(
     size_mb_paper=0,
     min_size=8,
     gmacs_224=0.1,
+    mega_activations_224=1.0,
     setup_s=1,
     weights_file="",
 )

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from datasets.prepare import synth
 from orchestrator import run
 from orchestrator.cli import app
+from orchestrator.plan import Resources
 from orchestrator.run_specs import trial_specs
 from orchestrator.run_store import RunStore
 from trainers.architectures import ARCHITECTURES
@@ -392,7 +393,7 @@ def test_the_users_probes_are_kept_with_the_run_and_may_not_change_in_it(
 
     def keep(request, store, document, names, _: object) -> None:
         store.write(document)
-        specs.extend(trial_specs(request.config, store, names, 0, None))
+        specs.extend(trial_specs(request.config, store, names, Resources(1, 0, 1), None))
 
     with monkeypatch.context() as patch:
         patch.setattr(run, "_train", keep)

@@ -17,6 +17,7 @@ keras = pytest.importorskip("keras")
 from trainers.model import (  # noqa: E402
     build_model,
     compile_model,
+    count_activations,
     count_macs,
     count_parameters_1000,
     save_for_inference,
@@ -117,12 +118,13 @@ def test_the_saved_model_needs_plain_keras_alone(name: str, tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_parameters_are_the_papers_table_2_and_macs_the_tables(name: str):
+def test_parameters_are_the_papers_table_2_and_work_and_memory_the_tables(name: str):
     row = architecture(name)
     assert count_parameters_1000(row) == row.parameters_1000
     builder = getattr(getattr(keras.applications, row.module), row.builder)
     model = builder(include_top=False, weights=None, input_shape=(224, 224, 3), pooling="avg")
     assert count_macs(model) / 1e9 == pytest.approx(row.gmacs_224, abs=6e-4)
+    assert count_activations(model) / 1e6 == pytest.approx(row.mega_activations_224, abs=0.051)
 
 
 @pytest.mark.slow

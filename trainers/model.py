@@ -143,6 +143,19 @@ def count_parameters_1000(row: Architecture) -> int:
         return int(model.count_params())
 
 
+def count_activations(model: "keras.Model") -> int:
+    """Values that the layers of a model give out for one image, inputs of the model left out."""
+    import keras
+
+    outputs = [
+        output
+        for layer in model.layers
+        if not isinstance(layer, keras.layers.InputLayer)
+        for output in keras.tree.flatten(layer.output)
+    ]
+    return sum(math.prod(output.shape[1:]) for output in outputs)
+
+
 def count_macs(model: "keras.Model") -> int:
     """Multiply-adds of one image's forward pass: convolutions and dense layers.
 

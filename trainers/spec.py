@@ -63,6 +63,11 @@ class TrialSpec:
         return config_hash(self.architecture, self.seed, self.recipe, self.devices)
 
     @property
+    def shares_gpu(self) -> bool:
+        """Whether other trials may be on its GPU."""
+        return 0 < self.gpus < 1
+
+    @property
     def devices(self) -> int:
         """Devices that train it: its GPUs where it has several, else one."""
         return max(1, int(self.gpus))
