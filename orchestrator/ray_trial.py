@@ -22,7 +22,7 @@ from trainers.checkpoint_writer import persist
 from trainers.context import LocalContext
 from trainers.home import CHECKPOINT_DIR, LOG_BEFORE, PROBES_DIR, TRIALS_DIR
 from trainers.interruption import STOP_FILE, Cause, TrialInterrupted
-from trainers.result import LOG_FILE, PROGRESS_FILE
+from trainers.result import FAILURE_FILE, LOG_FILE, PROGRESS_FILE
 from trainers.spec import TrialSpec
 
 T = TypeVar("T")
@@ -100,6 +100,7 @@ def work(config: dict[str, Any]) -> None:
         if not (is_out_of_memory(error) and spec.shares_gpu):
             raise
         log.exception("the trial needs more than its share of a GPU")
+        _asked(spec, lambda: spec.folder.remove(FAILURE_FILE))  # it is not over
 
 
 def _send_output_to(path: Path) -> None:

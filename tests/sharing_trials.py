@@ -24,6 +24,7 @@ from orchestrator.plan import Resources  # noqa: E402
 from orchestrator.ray_trial import TrainRun, work  # noqa: E402
 from orchestrator.run_store import RunStore  # noqa: E402
 from tests import interrupted_trial, small_net  # noqa: E402
+from trainers.result import FAILURE_FILE  # noqa: E402
 
 SHARE = 0.5
 
@@ -49,6 +50,7 @@ def train(config: dict[str, Any]) -> None:
     finally:
         with (spec.run_dir / "attempts").open("a", encoding="utf-8") as notes:
             notes.write(json.dumps([spec.name, given, begin, time.time()]) + "\n")
+        assert not (spec.trial_dir / FAILURE_FILE).exists()  # or the run would count it as over
 
 
 def main(shards: Path, root: Path) -> None:
