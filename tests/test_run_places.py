@@ -97,7 +97,7 @@ def test_a_continued_run_starts_what_takes_longest_by_its_own_rates(
 
     monkeypatch.setattr(ray_run, "ray_session", connected)
     monkeypatch.setattr(ray_run, "run_trials", note)
-    monkeypatch.setattr(ray_nodes, "cluster_nodes", lambda: [Node(2, 0)])
+    monkeypatch.setattr(ray_nodes, "cluster_nodes", lambda _: [Node(2, 0)])
     local = replace(request_, address=None)
     run_all(local, Console(quiet=True))
     store = RunStore.at(local.run_dir)
