@@ -1,5 +1,6 @@
 """What the parts of `bench.py` share: where things are made, drawn faces, trainings of children."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,11 +51,13 @@ class Bench:
         return work
 
 
-def trained(way: str, work: Path, name: str) -> dict[str, float]:
+def trained(
+    way: str, work: Path, name: str, *words: object, environment: Mapping[str, str] | None = None
+) -> dict[str, float]:
     """What `training_times.py` says of an architecture, `way` being `bare` or `trial`."""
-    environment = worker_environment() if way == "trial" else {}
+    around = {**(worker_environment() if way == "trial" else {}), **(environment or {})}
     figures: dict[str, float] = figures_of(
-        "training_times.py", way, work, name, environment=environment
+        "training_times.py", way, work, name, *words, environment=around
     )
     return figures
 

@@ -1,9 +1,11 @@
 """Child: one architecture trained for some steps, by bare Keras or as a trial of ours.
 
     python benchmarks/training_times.py bare|trial WORKDIR ARCHITECTURE [--epochs N]
+        [--seed N] [--set KEY=VALUE]
 
 Both train the demo's recipe on the same drawn faces, with all cores as threads. Prints
-`Figures` as JSON. The bare run is a notebook's: Keras' defaults, arrays in memory.
+`Figures` as JSON. The bare run is a notebook's: Keras' defaults, arrays in memory. `--set` changes
+the recipe of a trial, or its `prefetch_batches`.
 """
 
 import time
@@ -12,15 +14,19 @@ _START = time.perf_counter()
 
 import argparse  # noqa: E402
 import json  # noqa: E402
-from dataclasses import asdict, dataclass, field  # noqa: E402
+from collections.abc import Sequence  # noqa: E402
+from dataclasses import asdict, dataclass, field, replace  # noqa: E402
 from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+from typing import TYPE_CHECKING, Any  # noqa: E402
 
 import numpy as np  # noqa: E402
 
 from trainers.architectures import architecture  # noqa: E402
 from trainers.costs import peak_memory_bytes  # noqa: E402
-from trainers.recipe import RECIPES  # noqa: E402
+from trainers.recipe import RECIPES, Recipe  # noqa: E402
+
+if TYPE_CHECKING:
+    from trainers.result import TrialResult
 
 RECIPE = RECIPES["demo"]
 VALIDATION = 120
@@ -55,6 +61,9 @@ class Figures:
     seconds: float
     """The whole process."""
     peak_mib: float
+    accuracy: float | None = None
+    """Of a trial, on the validation images."""
+    loss: float | None = None
 
 
 def bare(work: Path, name: str, epochs: int, times: Times) -> None:
@@ -99,7 +108,15 @@ def bare(work: Path, name: str, epochs: int, times: Times) -> None:
     )
 
 
-def trial(work: Path, name: str, epochs: int, times: Times) -> None:
+def trial(
+    work: Path,
+    name: str,
+    epochs: int,
+    times: Times,
+    *,
+    settings: Sequence[str] = (),
+    seed: int = 0,
+) -> "TrialResult":
     """Train as a worker does."""
     import tempfile
 
@@ -110,20 +127,23 @@ def trial(work: Path, name: str, epochs: int, times: Times) -> None:
     from trainers.trial import run_trial
 
     backend.set_environment()
-    folder = Path(tempfile.mkdtemp(dir=work)) / "trials" / f"{name}-s0"
+    chosen = dict(one.split("=", 1) for one in settings)
+    ahead = int(chosen.pop("prefetch_batches", 2))
+    folder = Path(tempfile.mkdtemp(dir=work)) / "trials" / f"{name}-s{seed}"
     spec = TrialSpec(
-        name=f"{name}-s0",
+        name=f"{name}-s{seed}",
         architecture=name,
-        seed=0,
-        recipe=RECIPE.model_copy(update={"epochs": epochs}),
+        seed=seed,
+        recipe=Recipe.model_validate(RECIPE.model_dump() | {"epochs": epochs} | chosen),
         shards=str(work / "shards"),
         cache_dir=work / "cache",
         cache_mode="auto",
         trial_dir=folder,
         threads=num_cores(),
+        prefetch_batches=ahead,
     )
     _watch(times)
-    run_trial(spec, LocalContext(folder, spec.resilience))
+    return run_trial(spec, LocalContext(folder, spec.resilience))
 
 
 def _watch(times: Times) -> None:
@@ -174,11 +194,17 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("architecture")
     parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     chosen = parser.parse_args()
-    times = Times()
-    way = bare if chosen.way == "bare" else trial
-    way(chosen.work, chosen.architecture, chosen.epochs, times)
-    print(json.dumps(asdict(figures(times))))
+    times, asked = Times(), (chosen.work, chosen.architecture, chosen.epochs)
+    if chosen.way == "bare":
+        bare(*asked, times)
+        found = figures(times)
+    else:
+        result = trial(*asked, times, settings=chosen.set, seed=chosen.seed)
+        found = replace(figures(times), accuracy=result.accuracy, loss=result.loss)
+    print(json.dumps(asdict(found)))
 
 
 if __name__ == "__main__":
