@@ -105,6 +105,7 @@ def test_a_dry_run_shows_each_trials_share(tmp_path: Path, monkeypatch: pytest.M
     tool.write_text('#!/bin/sh\ntest "$1" = -L && echo "GPU 0: T4 (UUID: 1)" || echo 15360\n')
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)  # `models` hides the GPUs
     words = ["run-all", "--dry-run", "--preset", "demo", "--set", AUTO, "--only"]
     done = CliRunner().invoke(app, [*words, "mobilenet,resnet152"])
     assert done.exit_code == 0, done.output
