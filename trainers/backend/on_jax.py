@@ -26,8 +26,7 @@ _GPU_DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 def configure(threads: int, deterministic: bool, needed_gpus: float = 0) -> None:
     """Set up the process for one trial: `threads` of XLA on the CPU, and determinism if asked for.
 
-    A trial that was given GPUs which JAX can't see, or more than one, raises `ConfigError`. On the
-    CPU, XLA's results depend on nothing but the program and the processor.
+    A trial that was given GPUs which JAX can't see, or more than one, raises `ConfigError`.
     """
     if needed_gpus > 1:
         raise ConfigError(
@@ -37,7 +36,7 @@ def configure(threads: int, deterministic: bool, needed_gpus: float = 0) -> None
     set_environment()
     # XLA's own names (`DefaultThreadPoolSize` in its CPU client); it reads them once.
     os.environ["NPROC"] = str(threads)
-    # Several trials may share a GPU: take memory as needed, not three quarters of it at once.
+    # Several trials may share a GPU: take memory as needed, up to XLA's limit of three quarters.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     if deterministic and needed_gpus:
         flags = os.environ.get("XLA_FLAGS", "")
@@ -134,7 +133,7 @@ class Replicas:
         return nullcontext()
 
     def dataset(self, feed: "keras.utils.PyDataset", ahead: int = 2) -> Any:
-        """The batches as they are: Keras puts two on the device ahead of the step."""
+        """The batches as they are: Keras makes them between the steps, and `ahead` says nothing."""
         return feed
 
 
