@@ -159,7 +159,7 @@ class _DecodedImages:
 
 
 class _EncodedImages:
-    """Rows decoded on each gather by a pool of threads."""
+    """Rows decoded on each gather, by the caller and a pool of threads."""
 
     def __init__(
         self, flat: npt.NDArray[np.uint8], starts: Indices, ends: Indices, key: CacheKey
@@ -168,20 +168,29 @@ class _EncodedImages:
         self._starts = starts
         self._ends = ends
         self._key = key
+        self._helpers = num_cores() - 1
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(num_cores(), thread_name_prefix="decode")
+        return ThreadPoolExecutor(self._helpers, thread_name_prefix="decode")
 
     def gather(self, indices: Indices) -> ImagesBHWC:
         key = self._key
         images_BHWC = np.empty((len(indices), key.image_size, key.image_size, 3), np.uint8)
+        places = iter(range(len(indices)))  # each is given out once, whichever thread asks
 
-        def fill(place: int) -> None:
-            row = indices[place]
-            data = self._flat[self._starts[row] : self._ends[row]].tobytes()
-            images_BHWC[place] = load_stored(data, key.encoding, key.stored_size, key.image_size)
+        def fill() -> None:
+            for place in places:
+                row = indices[place]
+                data = self._flat[self._starts[row] : self._ends[row]].tobytes()
+                images_BHWC[place] = load_stored(
+                    data, key.encoding, key.stored_size, key.image_size
+                )
 
-        for _ in self._pool.map(fill, range(len(indices))):
-            pass  # Taking each result raises what its thread raised.
+        # A task for each thread, not for each image: they are small, and tasks are not for nothing.
+        helpers = min(self._helpers, len(indices) - 1)
+        helping = [self._pool.submit(fill) for _ in range(helpers)]
+        fill()
+        for one in helping:
+            one.result()  # Taking it raises what its thread raised.
         return images_BHWC
