@@ -1,4 +1,7 @@
-"""Evaluation on the whole validation split: probabilities per image, scikit-learn's metrics."""
+"""Evaluation on the whole validation split: probabilities per image, scikit-learn's metrics.
+
+scikit-learn takes a second to import, and is only when it is first needed: training starts sooner.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sklearn.metrics import accuracy_score, log_loss, precision_recall_fscore_support
 
 from datasets.batches import EvaluationBatches
 from datasets.files import write_atomically
@@ -43,6 +45,8 @@ class Evaluation:
     @property
     def accuracy(self) -> float:
         """Fraction of images predicted right."""
+        from sklearn.metrics import accuracy_score
+
         return float(accuracy_score(self.labels, self.predicted))
 
     @property
@@ -50,12 +54,16 @@ class Evaluation:
         """Mean categorical cross-entropy, nats (`sklearn.metrics.log_loss`; NaN stays NaN)."""
         if not np.isfinite(self.probabilities).all():
             return float("nan")
+        from sklearn.metrics import log_loss
+
         exact = self.probabilities.astype(np.float64)
         exact /= exact.sum(axis=1, keepdims=True)  # float32 rows add up to 1 only nearly
         return float(log_loss(self.labels, exact, labels=list(range(NUM_CLASSES))))
 
     def macro(self) -> tuple[float, float, float]:
         """Macro precision, recall and F1 over the eight expressions; 0 where undefined."""
+        from sklearn.metrics import precision_recall_fscore_support
+
         precision, recall, f1, _ = precision_recall_fscore_support(
             self.labels,
             self.predicted,

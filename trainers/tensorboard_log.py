@@ -3,11 +3,14 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-
-from tensorboard.summary import Writer
+from typing import TYPE_CHECKING
 
 from trainers.checkpoint import HistoryRow
+
+if TYPE_CHECKING:
+    from tensorboard.summary import Writer
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +22,14 @@ class TensorBoardLog:
     """
 
     def __init__(self, trial_dir: Path) -> None:
-        self._writer = Writer(str(trial_dir / "tensorboard"))
+        self._folder = trial_dir / "tensorboard"
+
+    @cached_property
+    def _writer(self) -> "Writer":
+        # Half a second of imports, which the first step need not wait for.
+        from tensorboard.summary import Writer
+
+        return Writer(str(self._folder))
 
     def epoch(self, row: HistoryRow) -> None:
         """Add the curves' points of a finished epoch."""
@@ -29,7 +39,9 @@ class TensorBoardLog:
             self._writer.flush()
 
     def close(self) -> None:
-        """Flush and close the event file."""
+        """Flush and close the event file, if there is one."""
+        if "_writer" not in vars(self):
+            return
         with _tolerated():
             self._writer.close()
 
