@@ -4,11 +4,11 @@
 `count_params()`. `gmacs_224` is the number of multiply-adds, in units of 1e9, of one forward pass
 at 224x224 pixels (convolutions and dense layers of the built Keras model without its top, counted
 by `trainers.model.count_macs`). `mega_activations_224` is what its layers give out for one such
-image, in units of 1e6 values (`trainers.model.count_activations`). `setup_s` is about how many seconds one core of 2.6 GHz takes to
-import Keras, build the model and trace its first step. `min_size` is the smallest image side that
-Keras' builder accepts without its top. `preprocessing` names the input convention of the ImageNet
-weights: `caffe` (BGR, mean subtracted), `tf` (-1 to 1), `torch` (0 to 1, standardised).
-`weights_file` is Keras' name for the file without its top.
+image, in units of 1e6 values (`trainers.model.count_activations`). `setup_s` is about how many
+seconds one core of 2.6 GHz takes to import Keras, build the model and trace its first step.
+`min_size` is the smallest image side that Keras' builder accepts without its top. `preprocessing`
+names the input convention of the ImageNet weights: `caffe` (BGR, mean subtracted), `tf` (-1 to 1),
+`torch` (0 to 1, standardised). `weights_file` is Keras' name for the file without its top.
 """
 
 from collections.abc import Iterable
