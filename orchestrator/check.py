@@ -23,6 +23,7 @@ from orchestrator.plan import Node
 from orchestrator.report.formats import plural
 from orchestrator.resources import gpus_of_a_trial
 from orchestrator.texts import one_line
+from trainers.backend import FRAMEWORKS, keras_backend
 
 _REQUEST_IS_WRONG = 2
 _UNKNOWN = "–"
@@ -139,13 +140,14 @@ def _reports(address: str | None, questions: Questions) -> tuple[list[NodeReport
 
 def node_tables(nodes: Sequence[NodeReport]) -> tuple[Table, Table]:
     """What runs on each node, and what each has; two tables, for a terminal of 80 columns."""
+    framework = FRAMEWORKS[keras_backend()].title
     runs = Table(title=plural(len(nodes), "node"), title_justify="left", box=_BOX)
     has = Table(box=_BOX)
     for table in (runs, has):
         table.add_column("node", no_wrap=True)
-    for header in ("host", "Ray", "TensorFlow", "driver", "watcher"):
+    for header in ("host", "Ray", framework, "driver", "watcher"):
         runs.add_column(header)
-    for header in ("CPUs", "GPUs", "TensorFlow\nGPUs", "cache\nfree", "write", "read", "clock"):
+    for header in ("CPUs", "GPUs", f"{framework}\nGPUs", "cache\nfree", "write", "read", "clock"):
         has.add_column(header, justify="right")
     for node in nodes:
         for table, cells in ((runs, _runs(node)), (has, _has(node))):
@@ -160,7 +162,7 @@ def _runs(node: NodeReport) -> list[str]:
     return [
         facts.host,
         facts.versions["ray"],
-        facts.versions["tensorflow"],
+        facts.versions[FRAMEWORKS[facts.backend].packages[0]],
         facts.driver or _UNKNOWN,
         "runs" if facts.watches else _UNKNOWN,
     ]
@@ -172,7 +174,7 @@ def _has(node: NodeReport) -> list[str]:
         return [*counts, *[_UNKNOWN] * 5]
     return [
         *counts,
-        _UNKNOWN if facts.tensorflow_gpus is None else str(facts.tensorflow_gpus),
+        _UNKNOWN if facts.seen_gpus is None else str(facts.seen_gpus),
         _UNKNOWN if isinstance(facts.cache, str) else f"{facts.cache.free / 2**30:.0f} GiB",
         _rate(facts.storage.write_rate),
         _rate(facts.storage.read_rate),

@@ -20,6 +20,12 @@ def local_gpu_memory() -> int | None:
     return min(sizes) << 20 if sizes else None
 
 
+def gpu_driver() -> str | None:
+    """The version of NVIDIA's driver; None where there is none."""
+    lines = _nvidia_smi("--query-gpu=driver_version", "--format=csv,noheader")
+    return lines[0].strip() if lines else None
+
+
 def _nvidia_smi(*words: str) -> list[str]:
     """The lines that NVIDIA's tool prints; none where there is no driver."""
     tool = shutil.which("nvidia-smi")

@@ -16,15 +16,16 @@ from pathlib import Path
 from datasets.cache import CacheMode, Room, room
 from datasets.folder import as_folder
 from datasets.manifest import Manifest
-from trainers.backend import keras_environment
-
-PACKAGES = ("ray", "tensorflow", "keras", "numpy", "pyarrow", "pydantic")
-"""Packages whose versions a result or the exchange between nodes depends on."""
+from orchestrator.hardware import gpu_driver
+from trainers.backend import FRAMEWORKS, keras_backend, keras_environment
 
 _CLOUDS = ("Amazon EC2", "Google", "Microsoft Corporation")
 _PROBE_BYTES = 16 << 20
-_TENSORFLOW_S = 120.0
-_COUNT_GPUS = "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))"
+_FRAMEWORK_S = 120.0
+_COUNT_GPUS = {
+    "tensorflow": "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))",
+    "jax": "import jax; print(sum(one.platform == 'gpu' for one in jax.local_devices()))",
+}
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,14 @@ class Storage:
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """What a node said. `tensorflow_gpus` is None where TensorFlow could not be started."""
+    """What a node said. `seen_gpus` is None where what Keras computes with could not be started."""
 
     host: str
+    backend: str
+    """What Keras computes with there, a key of `FRAMEWORKS`."""
     versions: dict[str, str]
-    tensorflow_gpus: int | None
+    seen_gpus: int | None
+    """GPUs that it sees."""
     driver: str | None
     cache: Room | str
     """On the disk of the cache; where it can't be made or written to, why."""
@@ -79,12 +83,14 @@ class NodeFacts:
 
 
 def facts_here(questions: Questions) -> NodeFacts:
-    """Find out about this machine. Takes seconds: TensorFlow is started beside this process."""
+    """Find out about this machine. Takes seconds: TensorFlow or JAX is started beside it."""
+    backend = keras_backend()
     return NodeFacts(
         host=socket.gethostname(),
-        versions=_versions(),
-        tensorflow_gpus=_tensorflow_gpus(),
-        driver=_driver(),
+        backend=backend,
+        versions=_versions(backend),
+        seen_gpus=_seen_gpus(backend),
+        driver=gpu_driver(),
         cache=_cache_room(questions),
         watches=_watches(Path("/proc")),
         cloud=_cloud(Path("/sys/class/dmi/id/sys_vendor")),
@@ -92,9 +98,11 @@ def facts_here(questions: Questions) -> NodeFacts:
     )
 
 
-def _versions() -> dict[str, str]:
+def _versions(backend: str) -> dict[str, str]:
+    """Versions that a result or the exchange between nodes depends on."""
     found = {"python": platform.python_version()}
-    for name in PACKAGES:
+    computes = FRAMEWORKS[backend].packages
+    for name in ("ray", *computes, "keras", "numpy", "pyarrow", "pydantic"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -102,41 +110,23 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _tensorflow_gpus() -> int | None:
+def _seen_gpus(backend: str) -> int | None:
     """In a process of its own: one that has seen GPUs keeps memory of theirs."""
     # Ray hides the GPUs from what asks for none.
     environment = {name: os.environ[name] for name in os.environ if name != "CUDA_VISIBLE_DEVICES"}
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _COUNT_GPUS],
-            env=environment | keras_environment(),
+            [sys.executable, "-c", _COUNT_GPUS[backend]],
+            # JAX would take three quarters of each GPU, which others may be using.
+            env=environment | keras_environment() | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
             capture_output=True,
             text=True,
-            timeout=_TENSORFLOW_S,
+            timeout=_FRAMEWORK_S,
             check=True,
         )
         return int(done.stdout.split()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None
-
-
-def _driver() -> str | None:
-    """The version of NVIDIA's driver."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return None
-    try:
-        done = subprocess.run(
-            [tool, "--query-gpu=driver_version", "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    lines = done.stdout.split()
-    return lines[0] if lines else None
 
 
 def _cache_room(questions: Questions) -> Room | str:

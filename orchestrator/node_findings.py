@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from datasets.units import data_size
 from orchestrator.node_facts import NodeFacts
+from trainers.backend import FRAMEWORKS, Framework
 
-# CUDA 12's first driver; later ones of CUDA 12 run on it too (CUDA's release notes, table 2,
-# "CUDA Toolkit and Minimum Required Driver Version for CUDA Minor Version Compatibility").
+# CUDA 12's first driver, for TensorFlow and `jax[cuda12]`; later ones of CUDA 12 run on it too
+# (CUDA's release notes, table 2, "CUDA Toolkit and Minimum Required Driver Version for CUDA Minor
+# Version Compatibility").
 MINIMUM_DRIVER = (525, 60, 13)
 
 # Deadlines of pre-emption and the ages of files are compared across nodes.
@@ -94,21 +96,23 @@ def _of_a_node(node: NodeReport, facts: NodeFacts, needs: Needs) -> list[str]:
 
 
 def _gpus(node: NodeReport, facts: NodeFacts, needs: Needs) -> list[str]:
-    if facts.tensorflow_gpus is None:
-        return [f"TensorFlow does not start on {node.name}: install requirements.lock there"]
-    if not needs.gpus or facts.tensorflow_gpus >= node.gpus:
+    framework = FRAMEWORKS[facts.backend]
+    if facts.seen_gpus is None:
+        return [f"{framework.title} does not start on {node.name}: install requirements.lock there"]
+    if not needs.gpus or facts.seen_gpus >= node.gpus:
         return []
-    seen = f"Ray counts {node.gpus} GPU on {node.name}, TensorFlow sees {facts.tensorflow_gpus}"
-    return [f"{seen}: {_why_unseen(facts.driver)}; or set resources.gpus_per_trial=0"]
+    seen = f"Ray counts {node.gpus} GPU on {node.name}, {framework.title} sees {facts.seen_gpus}"
+    why = _why_unseen(facts.driver, framework)
+    return [f"{seen}: {why}; or set resources.gpus_per_trial=0"]
 
 
-def _why_unseen(driver: str | None) -> str:
+def _why_unseen(driver: str | None, framework: Framework) -> str:
     if driver is None:
         return "it has no NVIDIA driver: install one, or start its Ray with --num-gpus=0"
     if _numbers(driver) < MINIMUM_DRIVER:
         least = ".".join(map(str, MINIMUM_DRIVER))
         return f"its driver {driver} is older than {least}, which CUDA 12 needs: update it"
-    return "install fer-orch[gpu] there, which brings TensorFlow's CUDA libraries"
+    return f"install {framework.for_gpus} there, which brings {framework.title}'s CUDA libraries"
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from datasets import cache
 from datasets.cache import Room, stage
 from datasets.prepare import synth
-from orchestrator import node_facts
+from orchestrator import hardware, node_facts
 from orchestrator.check import _shared_file
 from orchestrator.cli import app
 from orchestrator.node_facts import Questions, facts_here, try_storage
@@ -23,18 +23,32 @@ def check(*words: object, code: int) -> str:
 
 
 @pytest.fixture
-def no_tensorflow_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes seconds to start; that it is counted is another test's."""
-    monkeypatch.setattr(node_facts, "_tensorflow_gpus", lambda: 0)
+def no_framework_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes seconds to start; that its GPUs are counted is another test's."""
+    monkeypatch.setattr(node_facts, "_seen_gpus", lambda backend: 0)
 
 
-@pytest.mark.usefixtures("no_tensorflow_needed")
+@pytest.mark.usefixtures("no_framework_needed")
 class TestThisMachine:
     def test_one_that_can_do_a_run(self, tmp_path: Path):
         output = check("--run-dir", tmp_path / "run", "--set", f"data.cache_dir={tmp_path}", code=0)
         assert "all is well" in output
         assert "MB/s" in output
         assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        ("backend", "title", "other"),
+        [("tensorflow", "TensorFlow", "JAX"), ("jax", "JAX", "TensorFlow")],
+    )
+    def test_the_tables_are_of_what_keras_computes_with(
+        self, backend: str, title: str, other: str, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setenv("KERAS_BACKEND", backend)
+        monkeypatch.setattr(node_facts, "version", lambda name: f"1.0-{name}")
+        output = check(code=0)
+        assert output.count(title) == 2  # its version, and its GPUs
+        assert f"1.0-{backend}" in output
+        assert other not in output
 
     def test_storage_without_permission(self, tmp_path: Path):
         (tmp_path / "file").write_text("in the way")
@@ -106,7 +120,7 @@ class TestFacts:
         tool.write_text("#!/bin/sh\necho 470.82.01\necho 470.82.01\n")
         tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-        assert node_facts._driver() == "470.82.01"
+        assert hardware.gpu_driver() == "470.82.01"
         (tmp_path / "17").mkdir()
         (tmp_path / "17" / "cmdline").write_bytes(b"python\0fer-orch\0status\0")
         assert not node_facts._watches(tmp_path)
@@ -115,13 +129,27 @@ class TestFacts:
         assert node_facts._watches(tmp_path)
 
     @pytest.mark.slow
-    def test_tensorflow_is_started_and_asked(self, tmp_path: Path):
+    @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+    def test_what_keras_computes_with_is_started_and_asked(
+        self, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        pytest.importorskip(backend)
+        monkeypatch.setenv("KERAS_BACKEND", backend)
         facts = facts_here(Questions(tmp_path / "cache"))
-        assert facts.tensorflow_gpus is not None
+        assert facts.seen_gpus is not None
+        assert facts.backend == backend
+        assert {"tensorflow", "jax"} & facts.versions.keys() == {backend}
+        assert ("jaxlib" in facts.versions) == (backend == "jax")
         assert isinstance(facts.cache, Room)
         assert facts.cache.free
         assert not (tmp_path / "cache").exists()
         assert facts.versions["ray"].startswith("2.60")
+
+    def test_a_framework_that_does_not_start_sees_no_number_of_gpus(
+        self, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setitem(node_facts._COUNT_GPUS, "jax", "raise ImportError")
+        assert node_facts._seen_gpus("jax") is None
 
     def test_storage_is_measured_and_left_as_it_was(self, tmp_path: Path):
         measured = try_storage(Questions(tmp_path, str(tmp_path)))

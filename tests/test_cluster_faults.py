@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from unittest import mock
 
@@ -84,6 +85,30 @@ def test_too_old_a_driver(tmp_path: Path):
     )
     assert red_lines(told) == [finding]
     assert error(refused, run) == f"error: this cluster can't do the run: {finding}"
+
+
+def test_nodes_are_judged_by_the_askers_backend(tmp_path: Path):
+    """The head's own environment names none: KERAS_BACKEND comes with the question."""
+    pytest.importorskip("jax")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "nvidia-smi").write_text("#!/bin/sh\necho 550.54.15\n")
+    (tools / "nvidia-smi").chmod(0o755)
+    path = {"PATH": f"{tools}:{os.environ['PATH']}", "KERAS_BACKEND": ""}
+    (tmp_path / "head").mkdir()
+    with ray_heads.head(tmp_path / "head", num_gpus=1, environment=path) as head:
+        home, words = user(tmp_path, head), ("check", "--address", head.gcs)
+        on_jax = command(home, *words, environment={"KERAS_BACKEND": "jax"})
+        on_tensorflow = command(home, *words, environment={"KERAS_BACKEND": "tensorflow"})
+    host = head.gcs.partition(":")[0]
+    assert red_lines(on_jax) == [
+        f"Ray counts 1 GPU on {host}, JAX sees 0: install jax[cuda12] there, which brings JAX's "
+        "CUDA libraries; or set resources.gpus_per_trial=0"
+    ]
+    assert version("jax") in on_jax.stdout
+    assert "TensorFlow" not in on_jax.stdout
+    (finding,) = red_lines(on_tensorflow)
+    assert "TensorFlow sees 0: install fer-orch[gpu] there" in finding
 
 
 def test_two_ray_versions(cpu_head: Head, tmp_path: Path):

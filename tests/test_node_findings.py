@@ -15,14 +15,15 @@ from orchestrator.ray_check import clock_ahead
 
 FACTS = NodeFacts(
     host="one",
+    backend="tensorflow",
     versions={"python": "3.11.7", "ray": "2.60.0", "tensorflow": "2.21.0"},
-    tensorflow_gpus=1,
+    seen_gpus=1,
     driver="550.54.15",
     cache=Room(free=100 << 30, needed=50 << 30),
     watches=True,
     storage=Storage(1e8, 1e8),
 )
-HEAD = NodeReport("10.0.0.1", 0, 0, replace(FACTS, tensorflow_gpus=0, driver=None))
+HEAD = NodeReport("10.0.0.1", 0, 0, replace(FACTS, seen_gpus=0, driver=None))
 WORKER = NodeReport("10.0.0.2", 8, 1, FACTS)
 NEEDS = Needs(gpus=1, watcher=True)
 
@@ -44,23 +45,37 @@ def test_a_whole_cluster_has_none():
             "versions of requirements.lock on all",
         ),
         (
-            with_facts(tensorflow_gpus=0, driver="470.82.01"),
+            with_facts(seen_gpus=0, driver="470.82.01"),
             "Ray counts 1 GPU on 10.0.0.2, TensorFlow sees 0: its driver 470.82.01 is older than "
             "525.60.13, which CUDA 12 needs: update it; or set resources.gpus_per_trial=0",
         ),
         (
-            with_facts(tensorflow_gpus=0, driver=None),
+            with_facts(seen_gpus=0, driver=None),
             "Ray counts 1 GPU on 10.0.0.2, TensorFlow sees 0: it has no NVIDIA driver: install "
             "one, or start its Ray with --num-gpus=0; or set resources.gpus_per_trial=0",
         ),
         (
-            with_facts(tensorflow_gpus=0),
+            with_facts(seen_gpus=0),
             "Ray counts 1 GPU on 10.0.0.2, TensorFlow sees 0: install fer-orch[gpu] there, which "
             "brings TensorFlow's CUDA libraries; or set resources.gpus_per_trial=0",
         ),
         (
-            with_facts(tensorflow_gpus=None),
+            with_facts(seen_gpus=None),
             "TensorFlow does not start on 10.0.0.2: install requirements.lock there",
+        ),
+        (
+            with_facts(backend="jax", seen_gpus=0),
+            "Ray counts 1 GPU on 10.0.0.2, JAX sees 0: install jax[cuda12] there, which brings "
+            "JAX's CUDA libraries; or set resources.gpus_per_trial=0",
+        ),
+        (
+            with_facts(backend="jax", seen_gpus=0, driver="470.82.01"),
+            "Ray counts 1 GPU on 10.0.0.2, JAX sees 0: its driver 470.82.01 is older than "
+            "525.60.13, which CUDA 12 needs: update it; or set resources.gpus_per_trial=0",
+        ),
+        (
+            with_facts(backend="jax", seen_gpus=None),
+            "JAX does not start on 10.0.0.2: install requirements.lock there",
         ),
         (
             with_facts(cache=Room(free=3 << 30, needed=50 << 30)),
@@ -123,9 +138,9 @@ def test_the_disk_of_a_node_that_trains_nothing_does_not_matter():
 
 
 def test_gpus_that_a_run_does_not_use_do_not_matter():
-    node = with_facts(tensorflow_gpus=0, driver="470.82.01")
+    node = with_facts(seen_gpus=0, driver="470.82.01")
     assert findings([HEAD, node], replace(NEEDS, gpus=0)) == []
-    dead = with_facts(tensorflow_gpus=None)
+    dead = with_facts(seen_gpus=None)
     assert findings([HEAD, dead], replace(NEEDS, gpus=0)) != []
 
 

@@ -5,9 +5,12 @@ TensorFlow's. `configure` must run before the first operation of the process.
 """
 
 from trainers.backend.environment import (
+    FRAMEWORKS,
+    Framework,
     allocator_environment,
     check_backend,
     is_on_jax,
+    keras_backend,
     keras_environment,
     set_environment,
     versions,
@@ -48,6 +51,8 @@ else:
     )
 
 __all__ = [
+    "FRAMEWORKS",
+    "Framework",
     "Replicas",
     "allocator_environment",
     "assign_variable",
@@ -58,6 +63,7 @@ __all__ = [
     "gpu_peak_memory_bytes",
     "is_on_jax",
     "is_out_of_memory",
+    "keras_backend",
     "keras_environment",
     "named_device",
     "optimizer_class",

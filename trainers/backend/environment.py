@@ -2,13 +2,29 @@
 
 import os
 import platform
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from datasets.errors import ConfigError
 
 _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
-_PACKAGES = {"tensorflow": ("tensorflow",), "jax": ("jax", "jaxlib")}
+
+
+@dataclass(frozen=True)
+class Framework:
+    """What Keras computes with: its title, its packages, and what to install for GPUs."""
+
+    title: str
+    packages: tuple[str, ...]
+    for_gpus: str
+
+
+FRAMEWORKS = {
+    "tensorflow": Framework("TensorFlow", ("tensorflow",), "fer-orch[gpu]"),
+    "jax": Framework("JAX", ("jax", "jaxlib"), "jax[cuda12]"),
+}
+"""By their values of `KERAS_BACKEND`."""
 
 
 def is_on_jax() -> bool:
@@ -16,16 +32,17 @@ def is_on_jax() -> bool:
     return os.environ.get("KERAS_BACKEND") == "jax"
 
 
-def _keras_backend() -> str:
+def keras_backend() -> str:
+    """What Keras is to compute with here, a key of `FRAMEWORKS`; else raises `ConfigError`."""
     name = os.environ.get("KERAS_BACKEND") or "tensorflow"
-    if name not in _PACKAGES:
-        raise ConfigError(f"KERAS_BACKEND is {name!r}; valid: {', '.join(_PACKAGES)}")
+    if name not in FRAMEWORKS:
+        raise ConfigError(f"KERAS_BACKEND is {name!r}; valid: {', '.join(FRAMEWORKS)}")
     return name
 
 
 def check_backend() -> None:
     """Raise `ConfigError` where what `KERAS_BACKEND` names is unknown or not installed."""
-    name = _keras_backend()
+    name = keras_backend()
     if find_spec(name) is None:
         raise ConfigError(
             f"KERAS_BACKEND is {name!r}, which is not installed: install fer-orch[{name}], or "
@@ -41,7 +58,7 @@ def keras_environment() -> dict[str, str]:
     Eigen too (AMD EPYC 7003, ResNet152 at 76 pixels, batch 8, one core: 1.4 s a step, 3.0 s
     without), and one library on all leaves fewer causes for other bits.
     """
-    environment = {"KERAS_BACKEND": _keras_backend()}
+    environment = {"KERAS_BACKEND": keras_backend()}
     if environment["KERAS_BACKEND"] != "tensorflow":
         return environment
     environment["TF_CPP_MIN_LOG_LEVEL"] = "2"
@@ -76,7 +93,7 @@ def versions() -> dict[str, str]:
     onednn = keras_environment().get(_ONEDNN)
     if onednn is not None:
         found["oneDNN"] = "off" if onednn.casefold() in {"0", "false"} else "on"
-    for package in (*_PACKAGES[_keras_backend()], "keras", "numpy", "fer-orch"):
+    for package in (*FRAMEWORKS[keras_backend()].packages, "keras", "numpy", "fer-orch"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
