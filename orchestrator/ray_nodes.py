@@ -1,7 +1,6 @@
 """The nodes of the connected cluster: those that it has, and those that it may grow to."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,10 @@ from typing import Any
 import ray
 import yaml
 from ray._private.state import state
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
 
 from orchestrator.hardware import local_gpu_memory
 from orchestrator.plan import Node
+from orchestrator.ray_ask import ask_each
 
 # `ray up` puts it on the head, and gives it to `ray start` there. Nothing in Ray 2.60 tells a
 # driver the limits that it holds: of what it could ask, only KubeRay fills in the cluster's.
@@ -40,20 +39,8 @@ def cluster_nodes(gpu_memory: bool = False, bootstrap_file: Path = BOOTSTRAP_FIL
 
 def _smallest_gpu(nodes: list[dict[str, Any]]) -> int | None:
     """Bytes of the smallest GPU of nodes; None where none tells."""
-    ask = ray.remote(num_cpus=0, max_retries=0)(local_gpu_memory)
-    asked = [
-        ask.options(scheduling_strategy=On(node["NodeID"], soft=False)).remote() for node in nodes
-    ]
-    if not asked:
-        return None
-    ready, late = ray.wait(asked, num_returns=len(asked), timeout=_ANSWER_S)
-    for answer in late:
-        ray.cancel(answer, force=True)
-    known: list[int] = []
-    for answer in ready:
-        with suppress(ray.exceptions.RayError):
-            known += [size for size in [ray.get(answer)] if size is not None]
-    return min(known, default=None)
+    sizes = ask_each(local_gpu_memory, nodes, _ANSWER_S)
+    return min((size for size in sizes if isinstance(size, int)), default=None)
 
 
 def _size(nodes: list[Node]) -> tuple[int, int]:
