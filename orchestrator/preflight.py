@@ -20,6 +20,7 @@ from datasets.sources.drawn import DRAWN_SOURCE
 from orchestrator.config import RunConfig
 from orchestrator.progress_bar import bar
 from orchestrator.run_store import RunDocument, RunStore, split_trial_name
+from trainers.backend import keras_backend
 from trainers.home import PROBES_DIR
 
 _DATA_DIR = "data"
@@ -99,6 +100,17 @@ def check_fingerprint(store: RunStore, document: RunDocument) -> None:
             f"{store.place} holds a run on other data: fingerprint {earlier.data.fingerprint} "
             f"there, {document.data.fingerprint} in {document.data.shards}. "
             "Name another --run-dir"
+        )
+
+
+def check_keras_backend(store: RunStore) -> None:
+    """Refuse to go on with a run on another of Keras' backends, which gives other bits."""
+    earlier, now = store.read(), keras_backend()
+    if earlier and earlier.keras_backend != now:
+        raise ConfigError(
+            f"{store.place} holds a run on Keras' backend {earlier.keras_backend}, and this would "
+            f"go on with {now}: set KERAS_BACKEND={earlier.keras_backend}, or name another "
+            "--run-dir"
         )
 
 

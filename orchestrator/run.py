@@ -18,6 +18,7 @@ from orchestrator.nodes import nodes_of
 from orchestrator.plan import Resources, make_plan
 from orchestrator.preflight import (
     check_fingerprint,
+    check_keras_backend,
     check_probes,
     check_shards,
     check_weights,
@@ -41,7 +42,7 @@ from orchestrator.run_store import (
 )
 from orchestrator.show import print_outcome, print_plan
 from trainers.architectures import check_image_size
-from trainers.backend import check_backend
+from trainers.backend import check_backend, keras_backend
 from trainers.checkpoint_writer import persist
 from trainers.home import TRIALS_DIR
 from trainers.result import FAILURE_FILE, PROGRESS_FILE, TrialFailure, TrialState
@@ -111,6 +112,7 @@ def run_all(request: RunRequest, console: Console) -> int:
 
 
 def _refuse_other_config(store: RunStore, config: RunConfig) -> None:
+    check_keras_backend(store)
     earlier = store.read()
     if earlier is None:
         return
@@ -166,6 +168,7 @@ def _document(
             classes={str(split): counts for split, counts in manifest.classes.items()},
             source=manifest.source,
         ),
+        keras_backend=keras_backend(),
     )
 
 

@@ -68,6 +68,8 @@ class RunDocument(BaseModel):
     trials: list[str]
     config: dict[str, Any]
     data: RunData
+    keras_backend: str = "tensorflow"
+    """What Keras computes with; runs from before it was noted are TensorFlow's."""
 
 
 @dataclass(frozen=True)

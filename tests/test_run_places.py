@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from rich.console import Console
 
 from datasets.errors import ConfigError
@@ -16,8 +17,9 @@ from orchestrator.forecast import measured_rates
 from orchestrator.plan import Node, Resources
 from orchestrator.run import RunRequest, run_all
 from orchestrator.run_lock import run_lock
-from orchestrator.run_store import RunStore
+from orchestrator.run_store import RUN_FILE, RunStore
 from tests.made_up_runs import MadeUpRun, write_run
+from trainers.backend import environment
 from trainers.result import RESULT_FILE, TrialResult, read_record
 
 NAMES = ["resnet50", "nasnetmobile", "mobilenet"]
@@ -79,6 +81,43 @@ def test_a_run_with_nothing_to_do_asks_nobody(
     monkeypatch.setattr(run, "_is_to_do", lambda *_: False)
     run_all(request_, Console(quiet=True))
     assert asked == ["ask", "train"]
+
+
+def test_a_run_goes_on_with_what_it_began_to_compute_with(
+    request_: RunRequest, asked: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(environment, "find_spec", lambda name: name)  # JAX is here
+    for begun, other in (("tensorflow", "jax"), ("jax", "tensorflow")):
+        one = replace(request_, run_dir=Path(request_.run_dir) / begun)
+        monkeypatch.setenv("KERAS_BACKEND", begun)
+        run_all(one, Console(quiet=True))
+        file = Path(one.run_dir) / RUN_FILE
+        before = file.read_bytes()
+        monkeypatch.setenv("KERAS_BACKEND", other)
+        asked.clear()
+        told = rf"backend {begun}, .* with {other}: set KERAS_BACKEND={begun}, or name another"
+        for dry_run in (True, False):
+            with pytest.raises(ConfigError, match=told):
+                run_all(replace(one, dry_run=dry_run), Console(quiet=True))
+        assert asked == []
+        assert file.read_bytes() == before
+
+
+def test_a_run_of_before_its_backend_was_noted_is_tensorflows(
+    request_: RunRequest, asked: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(environment, "find_spec", lambda name: name)
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    run_all(request_, Console(quiet=True))
+    file = Path(request_.run_dir) / RUN_FILE
+    document = yaml.safe_load(file.read_text())
+    assert document.pop("keras_backend") == "tensorflow"
+    file.write_text(yaml.safe_dump(document))
+    run_all(request_, Console(quiet=True))
+    file.write_text(yaml.safe_dump(document))
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    with pytest.raises(ConfigError, match="set KERAS_BACKEND=tensorflow"):
+        run_all(request_, Console(quiet=True))
 
 
 def test_a_continued_run_starts_what_takes_longest_by_its_own_rates(
