@@ -163,6 +163,26 @@ class RunConfig(_Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _switches_are_of_one_gpu(self) -> "RunConfig":
+        gpus = self.resources.gpus_per_trial
+        if not isinstance(gpus, float) or gpus <= 1:
+            return self
+        if self.recipe.precision == "mixed_float16":
+            # `LossScaleOptimizer` asks the first replica's gradients alone whether they are finite.
+            raise ConfigError(
+                f"recipe.precision is mixed_float16, resources.gpus_per_trial {gpus:g}: Keras "
+                "looks for gradients that overflow on the first GPU alone; set "
+                "recipe.precision=mixed_bfloat16, or resources.gpus_per_trial=1"
+            )
+        if self.recipe.xla:
+            raise ConfigError(
+                f"recipe.xla is true, resources.gpus_per_trial {gpus:g}: TensorFlow's XLA compiles "
+                "no step that several GPUs share; set recipe.xla=false, or "
+                "resources.gpus_per_trial=1"
+            )
+        return self
+
     @field_validator("probes")
     @classmethod
     def _absolute_probes(cls, folder: str | None) -> str | None:

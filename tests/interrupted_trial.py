@@ -19,6 +19,8 @@ to stop:
     architecture:NAME   no end: another than the small one of `small_net`
     devices:N           no end: it trains on N GPUs, which are parts of this processor
     recipe:KEY=VALUE    no end: another value of the recipe
+    prefetch:N          no end: so many batches are made ahead
+    environment:KEY=VALUE  no end: in the environment of the process
 """
 
 import os
@@ -238,7 +240,10 @@ def arrange(moment: str, spec: TrialSpec) -> None:
         on_disk(int(code), int(times))
     elif kind == "devices":
         on_devices(int(where))
-    elif kind in {"recipe", "architecture"}:
+    elif kind == "environment":
+        name, _, value = where.partition("=")
+        os.environ[name] = value
+    elif kind in {"recipe", "architecture", "prefetch"}:
         pass  # it is in the specification already
     elif kind == "clock-back":
         set_back(float(where))
@@ -273,9 +278,14 @@ def asked_for(shards: Path, folder: Path, moments: list[str]) -> TrialSpec:
         hang_s=25 if "hang-step" in told else 300,
         architecture=told.get("architecture", small_net.NAME),
     )
-    chosen = [one.removeprefix("recipe:").split("=", 1) for one in moments if "=" in one]
-    recipe = Recipe.model_validate(spec.recipe.model_dump() | dict(chosen))
-    return replace(spec, gpus=int(told.get("devices", 0)), recipe=recipe)
+    kinds = [one.partition(":") for one in moments]
+    chosen = [where.split("=", 1) for kind, _, where in kinds if kind == "recipe"]
+    return replace(
+        spec,
+        gpus=int(told.get("devices", 0)),
+        recipe=Recipe.model_validate(spec.recipe.model_dump() | dict(chosen)),
+        prefetch_batches=int(told.get("prefetch", spec.prefetch_batches)),
+    )
 
 
 def main(shards: Path, folder: Path, moments: list[str]) -> int:

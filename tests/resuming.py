@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.folder import LocalFolder
+from trainers.checkpoint import CheckpointStore, read_checkpoint
 from trainers.result import RESULT_FILE, TrialResult, read_record
 
 INTERRUPTED, KILLED = 3, -9
@@ -58,6 +60,13 @@ def result_of(folder: Path) -> TrialResult:
     result = read_record(folder / "trial" / RESULT_FILE, TrialResult)
     assert result is not None
     return result
+
+
+def checkpoint_of(folder: Path) -> dict[str, np.ndarray]:
+    """The arrays of a trial's newest checkpoint: weights, optimizer, metrics."""
+    store = CheckpointStore(LocalFolder(folder / "trial" / "checkpoints"))
+    with store.folder.local(store.names()[0]) as path:
+        return read_checkpoint(path).arrays
 
 
 def _weights(folder: Path) -> list[np.ndarray]:

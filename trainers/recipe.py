@@ -46,11 +46,12 @@ class Recipe(BaseModel):
 
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """What layers compute in (Keras' dtype policies). Weights and the softmax stay float32; with
-    `mixed_float16` the loss is scaled, so that small gradients are not lost."""
+    `mixed_float16`, refused on several GPUs, the loss is scaled, so that small gradients are not
+    lost."""
 
     xla: bool = False
-    """Compile the training step with XLA. TensorFlow does not with `deterministic`; on Keras' JAX
-    backend every step is."""
+    """Compile the training step with XLA. TensorFlow does not with `deterministic`, nor for several
+    GPUs; on Keras' JAX backend every step is."""
 
     evaluation_batch_size: int = Field(default=64, ge=1)
     """Images a step when evaluating."""
