@@ -154,9 +154,9 @@ def fit_epoch(
     if cursor.position.step == batches.steps_per_epoch:
         return _finished_epoch(model, cursor)
     feed = EpochFeed(batches, epoch, cursor.position.step)
-    with replicas.scope():
+    with replicas.scope(), replicas.batches(feed, ahead) as dataset:
         history = model.fit(
-            replicas.dataset(feed, ahead),
+            dataset,
             initial_epoch=epoch,
             epochs=epoch + 1,
             steps_per_epoch=len(feed),

@@ -6,12 +6,13 @@ each step with XLA.
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from datasets.errors import ConfigError
+from trainers.backend.ahead import made_ahead
 from trainers.backend.environment import set_environment
 from trainers.backend.processor import processor_model, processor_name
 
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 _GPU_DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
+
+# XLA's limit, and its older name; it refuses to have both (`jaxlib/xla_client.py`).
+_MEMORY_FRACTION = "XLA_CLIENT_MEM_FRACTION"
+_MEMORY_FRACTIONS = (_MEMORY_FRACTION, "XLA_PYTHON_CLIENT_MEM_FRACTION")
+
+# Of the GPU or of the share of it; the rest is for CUDA itself, which each process loads anew.
+_OF_A_GPU = 0.95
+_OF_A_SHARE = 0.92
 
 
 def configure(threads: int, deterministic: bool, needed_gpus: float = 0) -> None:
@@ -36,8 +45,7 @@ def configure(threads: int, deterministic: bool, needed_gpus: float = 0) -> None
     set_environment()
     # XLA's own names (`DefaultThreadPoolSize` in its CPU client); it reads them once.
     os.environ["NPROC"] = str(threads)
-    # Several trials may share a GPU: take memory as needed, up to XLA's limit of three quarters.
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    _limit_memory(needed_gpus)
     if deterministic and needed_gpus:
         flags = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{flags} {_GPU_DETERMINISTIC}".strip()
@@ -52,6 +60,17 @@ def prepare_prediction() -> None:
     """Set up the process to use a model."""
     set_environment()
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+
+def _limit_memory(gpus: float) -> None:
+    """Let the process take the memory of its part of a GPU, as needed, where the user says nothing.
+
+    XLA's own limit is three quarters of the GPU, whoever shares it.
+    """
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    if gpus and not any(os.environ.get(name) for name in _MEMORY_FRACTIONS):
+        part = gpus * _OF_A_SHARE if gpus < 1 else _OF_A_GPU
+        os.environ[_MEMORY_FRACTION] = f"{part:.4f}"
 
 
 def _gpus() -> list[Any]:
@@ -133,8 +152,15 @@ class Replicas:
         return nullcontext()
 
     def dataset(self, feed: "keras.utils.PyDataset", ahead: int = 2) -> Any:
-        """The batches as they are: Keras makes them between the steps, and `ahead` says nothing."""
-        return feed
+        """The batches of a feed; as many as `ahead` are made by a thread before they are asked for.
+
+        Where there are some, the result is to be closed: that ends the thread.
+        """
+        return made_ahead(feed.__getitem__, len(feed), ahead) if ahead else feed
+
+    def batches(self, feed: "keras.utils.PyDataset", ahead: int = 2) -> AbstractContextManager[Any]:
+        """`dataset`, which ends with the context."""
+        return closing(self.dataset(feed, ahead)) if ahead else nullcontext(feed)
 
 
 def read_variable(variable: Any) -> Array:

@@ -42,6 +42,10 @@ class Replicas:
             lambda _: _without_autotune(feed, self.count, ahead)
         )
 
+    def batches(self, feed: "keras.utils.PyDataset", ahead: int = 2) -> AbstractContextManager[Any]:
+        """`dataset`, as a context: there is nothing to end."""
+        return nullcontext(self.dataset(feed, ahead))
+
 
 def _strategy(count: int, deterministic: bool) -> Any:
     import tensorflow as tf
