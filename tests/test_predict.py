@@ -19,6 +19,7 @@ from orchestrator.predict_cli import printable
 from orchestrator.run_store import RunStore
 from tests import small_net
 from tests.made_up_runs import MadeUpRun, write_run
+from trainers.backend import environment
 from trainers.result import MODEL_FILE, TrialState
 
 NAME = "mobilenet"
@@ -211,6 +212,18 @@ def test_a_wrong_request_is_told_with_the_way_out(model_file, faces: Path, tmp_p
     assert f"there is no file {tmp_path / 'none.jpg'}" in refused(model_file, tmp_path / "none.jpg")
     assert "--architecture mobilenet chooses" in refused(model_file, faces, "--architecture", NAME)
     assert refused(model_file, faces, "--top", "9")
+
+
+def test_a_backend_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / MODEL_FILE).write_bytes(b"PK")
+    Image.new("RGB", (8, 8)).save(tmp_path / "one.png")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setattr(environment, "find_spec", lambda name: None)
+    said = refused(tmp_path / MODEL_FILE, tmp_path / "one.png")
+    assert said == (
+        "error: KERAS_BACKEND is 'jax', which is not installed: install fer-orch[jax], or leave "
+        "KERAS_BACKEND out"
+    )
 
 
 def test_another_kind_of_model_is_refused_by_its_shapes(faces: Path, tmp_path: Path):

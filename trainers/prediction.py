@@ -39,7 +39,8 @@ class Predictor:
     """A saved model. `image_size` is the side to which it wants its images resized, pixels."""
 
     def __init__(self, path: Path) -> None:
-        """Load a model that a trial saved; `ConfigError` for a file that is none."""
+        """Load a model that a trial saved; `ConfigError` for a file that is none, or no backend."""
+        backend.check_backend()
         backend.prepare_prediction()
         import keras
 
