@@ -1,5 +1,6 @@
 """Restarts by cause, steps done twice, seconds lost: counted from files that kills leave behind."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,14 @@ import pytest
 from trainers import books as module
 from trainers.books import Books
 from trainers.checkpoint import Position
+from trainers.entries import (
+    ATTEMPTS_FILE,
+    Attempt,
+    End,
+    Entry,
+    entries_in,
+    failed_on_shared_gpu,
+)
 from trainers.interruption import Cause
 
 STEPS = 10
@@ -29,8 +38,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def begin(folder: Path, position: Position, session: str = "one") -> Books:
-    books = Books(folder, session)
+def begin(
+    folder: Path, position: Position, session: str = "one", shared_gpu: bool = False
+) -> Books:
+    books = Books(folder, session, shared_gpu)
     books.start()
     books.restored(position, STEPS)
     return books
@@ -134,8 +145,14 @@ def test_a_clock_set_back_gives_no_negative_time(tmp_path: Path, clock: Clock):
     assert second.account().seconds_lost == 0
 
 
-def fail(folder: Path, position: Position, cause: Cause = Cause.FAILED, session="one") -> Books:
-    books = begin(folder, Position(), session)
+def fail(
+    folder: Path,
+    position: Position,
+    cause: Cause = Cause.FAILED,
+    session: str = "one",
+    shared_gpu: bool = False,
+) -> Books:
+    books = begin(folder, Position(), session, shared_gpu)
     books.step(position)
     books.end(cause, "ValueError: no", "Traceback …")
     return books
@@ -188,9 +205,82 @@ def test_a_new_command_tries_again_what_failed_twice(tmp_path: Path):
     assert Books(tmp_path, "two").same_failure_twice() is None
 
 
+def test_a_new_command_has_two_tries_too(tmp_path: Path):
+    fail(tmp_path, Position(0, 3))
+    fail(tmp_path, Position(0, 3))
+    assert fail(tmp_path, Position(0, 3), session="two").same_failure_twice() is None
+    assert fail(tmp_path, Position(0, 3), session="two").same_failure_twice() is not None
+
+
+def test_a_whole_gpu_has_two_tries_after_a_failure_on_a_shared_one(tmp_path: Path):
+    fail(tmp_path, Position(0, 3), shared_gpu=True)
+    assert fail(tmp_path, Position(0, 3)).same_failure_twice() is None
+    assert fail(tmp_path, Position(0, 3)).same_failure_twice() is not None
+
+
+def ended(
+    folder: Path, cause: Cause | None, *, shared_gpu: bool = True, on_purpose: bool = False
+) -> list[Entry]:
+    """The entries after an attempt in session `one`; None: without a word."""
+    books = begin(folder, Position(), shared_gpu=shared_gpu)
+    if cause is not None:
+        books.end(cause, on_purpose=on_purpose)
+    return books.entries()
+
+
+@pytest.mark.parametrize("cause", [Cause.OUT_OF_MEMORY, Cause.FAILED, Cause.HUNG])
+def test_a_failure_on_a_shared_gpu_is_remembered(cause: Cause, tmp_path: Path):
+    assert failed_on_shared_gpu(ended(tmp_path, cause), None)
+    begin(tmp_path, Position(), "two").end(Cause.STOPPED)
+    assert failed_on_shared_gpu(entries_in(tmp_path), "three")
+
+
+@pytest.mark.parametrize("cause", [Cause.PREEMPTED, Cause.STOPPED, Cause.STAGE_OVER])
+def test_an_interruption_is_no_failure_of_a_shared_gpu(cause: Cause, tmp_path: Path):
+    assert not failed_on_shared_gpu(ended(tmp_path, cause), "one")
+
+
+def test_a_trial_that_has_not_begun_has_not_failed(tmp_path: Path):
+    assert not failed_on_shared_gpu(entries_in(tmp_path), "one")
+
+
+def test_errors_of_ours_and_on_whole_gpus_are_no_failures_of_a_shared_gpu(tmp_path: Path):
+    for folder, how in (("ours", {"on_purpose": True}), ("whole", {"shared_gpu": False})):
+        entries = ended(tmp_path / folder, Cause.FAILED, **how)
+        assert not failed_on_shared_gpu(entries, "one")
+
+
+def test_a_shared_gpu_is_blamed_for_a_process_that_vanished_and_not_for_a_lost_driver(
+    tmp_path: Path,
+):
+    entries = ended(tmp_path, None)
+    assert failed_on_shared_gpu(entries, "one")
+    assert not failed_on_shared_gpu(entries, "two")
+    assert not failed_on_shared_gpu(entries, None)  # it has finished, or its driver is gone
+    ended(tmp_path, Cause.STOPPED)
+    assert failed_on_shared_gpu(entries_in(tmp_path), None)
+    begin(tmp_path / "other", Position(), shared_gpu=True)
+    begin(tmp_path / "other", Position(), "two")
+    assert not failed_on_shared_gpu(entries_in(tmp_path / "other"), "two")
+
+
+def test_books_of_a_trial_that_shares_no_gpu_are_what_they_were(tmp_path: Path):
+    ended(tmp_path, Cause.FAILED, shared_gpu=False, on_purpose=True)
+    lines = (tmp_path / ATTEMPTS_FILE).read_text().splitlines()
+    start, _, end = map(json.loads, lines)
+    known = ["kind", "started_at", "session", "host", "pid", "cause", "lost_since"]
+    assert list(start) == known
+    assert list(end) == ["kind", "cause", "epoch", "step", "reason", "traceback", "is_on"]
+    first, _, last = entries_in(tmp_path)
+    assert isinstance(first, Attempt)
+    assert isinstance(last, End)
+    assert not first.shared_gpu
+    assert not last.on_purpose
+
+
 def test_a_line_cut_short_by_a_kill_is_passed_over_and_swallows_none(tmp_path: Path):
     books = begin(tmp_path, Position())
-    path = tmp_path / module.ATTEMPTS_FILE
+    path = tmp_path / ATTEMPTS_FILE
     path.write_text(path.read_text() + '{"kind": "end", "cau')
     books.end(Cause.PREEMPTED)
     assert begin(tmp_path, Position()).account().restarts_by_cause == {Cause.PREEMPTED: 1}

@@ -5,7 +5,6 @@ it has made up for what the one before had lost. `position` is 24 bytes that eac
 what a killed process had reached is read from it, so repeated steps are counted, not guessed.
 """
 
-import json
 import logging
 import os
 import socket
@@ -14,75 +13,27 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from trainers.checkpoint import Position
+from trainers.entries import (
+    ATTEMPTS_FILE,
+    Attempt,
+    End,
+    Entry,
+    Regained,
+    Restored,
+    attempts_of,
+    line_of,
+    parse_entries,
+)
 from trainers.interruption import Cause
 
 logger = logging.getLogger(__name__)
 
-ATTEMPTS_FILE = "attempts.jsonl"
 POSITION_FILE = "position"
 _LAYOUT = struct.Struct("<qqd")  # epoch, step, when: seconds since 1970 UTC
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One start of the trial."""
-
-    started_at: float
-    session: str
-    """The run of the driver that started it."""
-    host: str
-    pid: int
-    cause: Cause | None
-    """Why the attempt before ended; None for the first."""
-    lost_since: float | None
-    """When that attempt did its last step; when this one started, where the driver was gone too."""
-
-
-@dataclass(frozen=True)
-class Restored:
-    """Where an attempt goes on; `steps_repeated` were done before and undone by an end."""
-
-    epoch: int
-    step: int
-    steps_repeated: int
-
-
-@dataclass(frozen=True)
-class End:
-    """An attempt that noted why it ends."""
-
-    cause: Cause
-    epoch: int
-    step: int
-    reason: str = ""
-    traceback: str = ""
-    is_on: bool = True
-    """False when it ended before it had taken up its checkpoint: the step is the one before's."""
-
-    @property
-    def position(self) -> Position:
-        """The last step that it finished."""
-        return Position(self.epoch, self.step)
-
-
-@dataclass(frozen=True)
-class Regained:
-    """The trial stands again where it stood before, `seconds_lost` later."""
-
-    seconds_lost: float
-
-
-Entry = Attempt | Restored | End | Regained
-_KINDS: dict[str, type[Entry]] = {
-    "start": Attempt,
-    "restored": Restored,
-    "end": End,
-    "regained": Regained,
-}
 
 
 @dataclass(frozen=True)
@@ -93,21 +44,6 @@ class Account:
     restarts_by_cause: dict[str, int]
     steps_repeated: int
     seconds_lost: float
-
-
-def parse_entries(content: bytes) -> list[Entry]:
-    """The entries in a content of `attempts.jsonl`, oldest first; what is no entry is left out."""
-    found = []
-    for line in content.decode("utf-8", errors="replace").splitlines():
-        try:
-            values = json.loads(line)
-            kind = _KINDS[values.pop("kind")]
-            if values.get("cause") is not None:
-                values["cause"] = Cause(values["cause"])
-            found.append(kind(**values))
-        except (ValueError, TypeError, KeyError, AttributeError):
-            continue
-    return found
 
 
 def last_position(directory: Path) -> Position:
@@ -126,11 +62,15 @@ def _unpacked(data: bytes) -> tuple[Position, float]:
 
 
 class Books:
-    """Reads and writes the books in a trial's directory. `session` names the driver's run."""
+    """Reads and writes the books in a trial's directory.
 
-    def __init__(self, directory: Path, session: str = "") -> None:
+    `session` names the driver's run; `shared_gpu` says that other trials may be on the trial's GPU.
+    """
+
+    def __init__(self, directory: Path, session: str = "", shared_gpu: bool = False) -> None:
         self._path = directory / ATTEMPTS_FILE
         self._session = session
+        self._shared_gpu = shared_gpu
         directory.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(directory / POSITION_FILE, os.O_RDWR | os.O_CREAT, 0o644)
         self._attempt: Attempt | None = None
@@ -154,7 +94,7 @@ class Books:
         if self._regain is not None and position > self._regain[0]:
             seconds = max(0.0, time.time() - self._regain[1])  # a clock can be set back
             self._regain = None
-            self._append("regained", Regained(seconds))
+            self._append(Regained(seconds))
 
     def start(self) -> Attempt:
         """Open an attempt."""
@@ -167,8 +107,9 @@ class Books:
             pid=os.getpid(),
             cause=cause,
             lost_since=None if cause is None else self._lost_since(entries, cause),
+            shared_gpu=self._shared_gpu,
         )
-        self._append("start", attempt)
+        self._append(attempt)
         self._attempt = attempt
         return attempt
 
@@ -176,22 +117,25 @@ class Books:
         """Note that the attempt goes on from `position`."""
         reached = self.reached()
         repeated = (reached.epoch - position.epoch) * steps_per_epoch + reached.step - position.step
-        self._append("restored", Restored(position.epoch, position.step, max(0, repeated)))
+        self._append(Restored(position.epoch, position.step, max(0, repeated)))
         self._is_on = True
         if self._attempt is not None and self._attempt.lost_since is not None:
             self._regain = max(reached, position), self._attempt.lost_since
         self.step(position)
 
-    def end(self, cause: Cause, reason: str = "", traceback: str = "") -> None:
-        """Note why this attempt ends before its trial is finished."""
+    def end(
+        self, cause: Cause, reason: str = "", traceback: str = "", on_purpose: bool = False
+    ) -> None:
+        """Note why this attempt ends before its trial is finished; `on_purpose`: see `End`."""
         reached = self.reached()
-        end = End(cause, reached.epoch, reached.step, reason, traceback, self._is_on)
-        self._append("end", end)
+        ours = on_purpose and self._shared_gpu
+        end = End(cause, reached.epoch, reached.step, reason, traceback, self._is_on, ours)
+        self._append(end)
 
     def finish(self) -> None:
         """Note that no step is left: what an interruption cost ends here, at the latest."""
         if self._regain is not None:
-            self._append("regained", Regained(max(0.0, time.time() - self._regain[1])))
+            self._append(Regained(max(0.0, time.time() - self._regain[1])))
             self._regain = None
 
     def entries(self) -> list[Entry]:
@@ -211,16 +155,17 @@ class Books:
         )
 
     def same_failure_twice(self) -> End | None:
-        """The last end, when it and the one before were failures of this session at one step."""
-        ends: list[End | None] = []
-        for entry in self.entries():
-            if isinstance(entry, Attempt):
-                if entry.session != self._session:
-                    ends.clear()
-                ends.append(None)
-            elif isinstance(entry, End) and ends:
-                ends[-1] = entry
-        last = ends[-2:]
+        """The last end, when it and the one before were failures at one step.
+
+        Of this session, and on a GPU that is shared, or is not, as this one: what fails elsewhere
+        tells nothing of here.
+        """
+        here = self._session, self._shared_gpu
+        last = [
+            end
+            for attempt, end in attempts_of(self.entries())
+            if (attempt.session, attempt.shared_gpu) == here
+        ][-2:]
         if len(last) < 2 or last[0] is None or last[1] is None:
             return None
         failures = all(end.cause.is_failure and end.is_on for end in last if end)
@@ -258,9 +203,9 @@ class Books:
     def _read_position(self) -> tuple[Position, float]:
         return _unpacked(os.pread(self._descriptor, _LAYOUT.size, 0))
 
-    def _append(self, kind: str, entry: Entry) -> None:
+    def _append(self, entry: Entry) -> None:
         with self._tolerated():
-            self._append_line(kind, entry)
+            self._append_line(line_of(entry) + "\n")
 
     @contextmanager
     def _tolerated(self) -> Iterator[None]:
@@ -270,8 +215,7 @@ class Books:
         except OSError as error:
             logger.warning("the books in %s can't be kept: %s", self._path.parent, error)
 
-    def _append_line(self, kind: str, entry: Entry) -> None:
-        line = json.dumps({"kind": kind, **asdict(entry)}) + "\n"
+    def _append_line(self, line: str) -> None:
         # A line that a kill cut short must not swallow the next.
         data = self._path.read_bytes()[-1:] if self._path.is_file() else b""
         with self._path.open("a", encoding="utf-8") as stream:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 from datasets.folder import Folder, LocalFolder, Stamp, write_bytes
-from trainers.books import ATTEMPTS_FILE, POSITION_FILE
+from trainers.books import POSITION_FILE
+from trainers.entries import ATTEMPTS_FILE
 from trainers.interruption import STOP_FILE
 from trainers.ownership import LOCK_FILE
 from trainers.result import FAILURE_FILE, HISTORY_FILE, LOG_FILE, PROGRESS_FILE, RESULT_FILE

@@ -7,9 +7,10 @@ from contextlib import nullcontext, suppress
 from datasets.cache import stage
 from datasets.errors import FerOrchError
 from trainers import backend
-from trainers.books import Books, End
+from trainers.books import Books
 from trainers.context import TrialContext
 from trainers.cores import own_cores
+from trainers.entries import End
 from trainers.interruption import Cause, TrialInterrupted
 from trainers.ownership import sole_owner
 from trainers.progress import ProgressWriter
@@ -46,7 +47,7 @@ def run_trial(spec: TrialSpec, context: TrialContext) -> TrialResult:
         if finished is not None:
             context.forget()
             return finished
-        books = Books(spec.trial_dir, spec.session)
+        books = Books(spec.trial_dir, spec.session, spec.shares_gpu)
         try:
             return _attempt(spec, context, books)
         finally:
@@ -70,7 +71,8 @@ def _attempt(spec: TrialSpec, context: TrialContext, books: Books) -> TrialResul
     except Exception as error:
         failure = _failure(spec, error)
         with suppress(OSError):  # the storage may be what failed
-            books.end(_cause(error), failure.reason, failure.traceback)
+            ours = isinstance(error, FerOrchError)
+            books.end(_cause(error), failure.reason, failure.traceback, on_purpose=ours)
             write_failure(spec.trial_dir, failure)
         raise
 
