@@ -1,10 +1,11 @@
 """The configuration of a run, checked at birth."""
 
 import difflib
+import math
 import os
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     BaseModel,
@@ -14,6 +15,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from datasets.cache import CacheMode
 from datasets.errors import ConfigError
@@ -78,11 +80,12 @@ class ResourceSection(_Section):
 
     gpus_per_trial: Annotated[float, Field(ge=0)] | Literal["auto"] | None = None
     """GPUs of a trial, below 1 a share of one; null: one where there are GPUs, else none. `auto`: a
-    share by an estimate of the memory that its architecture needs; a trial that runs out of memory
-    goes on alone on a whole GPU. No batch is changed."""
+    share by an estimate of the memory that its architecture needs. A trial that fails on a GPU that
+    it shares goes on alone on a whole one. No batch is changed."""
 
     gpu_memory_gb: float | None = Field(default=None, gt=0)
-    """For `auto`: memory of a GPU, GiB; null: what the smallest GPU of the nodes has."""
+    """For `auto`: memory of a GPU, GiB; null: what the smallest GPU of the nodes has. Where no node
+    tells it each trial gets a whole GPU."""
 
     max_concurrent: int | None = Field(default=None, ge=1)
     """Trials at once; null: as many as the resources hold."""
@@ -91,12 +94,28 @@ class ResourceSection(_Section):
     """Times that a trial is started again after a crash without having got further, before it
     counts as failed."""
 
-    @field_validator("gpus_per_trial")
+    @field_validator("gpus_per_trial", mode="before")
     @classmethod
-    def _whole_above_one(cls, gpus: float | str | None) -> float | str | None:
-        if isinstance(gpus, float) and gpus > 1 and gpus != int(gpus):
-            raise ConfigError(f"resources.gpus_per_trial {gpus:g}: above 1 only whole GPUs")
+    def _share_or_whole_gpus(cls, value: Any) -> float | str | None:
+        if value is None or value == "auto":
+            return cast(str | None, value)
+        gpus = _number(value)
+        if gpus is None or gpus < 0 or (gpus > 1 and not gpus.is_integer()):
+            raise PydanticCustomError(
+                "gpus", 'valid: "auto", 0, a part of one GPU such as 0.5, or whole GPUs such as 2'
+            )
         return gpus
+
+
+def _number(value: Any) -> float | None:
+    """A finite number, or a text that is one; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 class EstimateSection(_Section):
@@ -112,7 +131,8 @@ class EstimateSection(_Section):
     """The same for a trial's GPUs; null: unknown, so no hours are printed for GPU trials."""
 
     price_per_hour: float | None = Field(default=None, ge=0)
-    """Price of what one trial occupies for an hour."""
+    """Price of what one trial occupies for an hour; with `resources.gpus_per_trial: auto`, of a
+    whole GPU."""
 
     currency: str = "USD"
     """Printed behind the price."""

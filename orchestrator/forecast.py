@@ -5,9 +5,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from orchestrator.config import RunConfig
-from orchestrator.plan import PlannedTrial, Resources, last_end, make_plan
+from orchestrator.plan import PlannedTrial, Resources, Stay, make_plan
 from orchestrator.run_store import TrialRecord
 from trainers.checkpoint import Position
+from trainers.entries import attempts_of, entries_in
 from trainers.result import TrialResult, TrialState
 
 
@@ -16,10 +17,14 @@ def measured_rates(
 ) -> dict[str, float]:
     """Images a second in training, by architecture, of trials with what `resources` give.
 
-    The median of its finished trials; where there is none, of those that run.
+    The median of its finished trials; where there is none, of those that run. Where GPUs are shared
+    it is the rate on a share, whatever else was on the GPU; a share is taken to be as large as it
+    was then.
     """
     finished, running = defaultdict(list), defaultdict(list)
     for record in records:
+        if not _on_such_gpus(record, resources):
+            continue
         if record.result and record.result.train_images_per_s:
             if _had(record.result, resources):
                 finished[record.architecture].append(record.result.train_images_per_s)
@@ -34,10 +39,20 @@ def _had(result: TrialResult, resources: Resources) -> bool:
     return on_gpu == bool(resources.gpus) and (on_gpu or result.threads == resources.cpus)
 
 
+def _on_such_gpus(record: TrialRecord, resources: Resources) -> bool:
+    """Whether a trial was on shared GPUs only, or on whole ones only, as it would be now."""
+    if not resources.gpus:
+        return True
+    shared = 0 < resources.gpus_of(record.architecture) < 1
+    attempts = attempts_of(entries_in(record.directory))
+    return all(attempt.shared_gpu == shared for attempt, _ in attempts)
+
+
 class Forecast:
     """Tells how long a run still takes, or a stage of it that ends at `until_epoch`.
 
-    `rows` are the images of each split. It keeps the last rate of each architecture: a trial that
+    `rows` are the images of each split. A trial that had to leave a shared GPU is counted as if it
+    had its share still. It keeps the last rate of each architecture: a trial that
     evaluates or compiles tells none.
     """
 
@@ -59,16 +74,12 @@ class Forecast:
         self._rates |= measured_rates(records, self._config.recipe.batch_size, self._resources)
         plan = make_plan(self._config, self._rows, self._resources, self._rates)
         states = {record.name: record for record in records}
-        left: dict[TrialState, list[float | None]] = defaultdict(list)
+        left: dict[TrialState, list[Stay]] = defaultdict(list)
         for trial in plan.trials:  # in the order in which those start that wait
             if record := states.get(trial.name):
-                left[record.state].append(self._trial_s(trial, record))
-        running = left[TrialState.RUNNING]
-        if None in running:
-            return None
-        free_at = [seconds or 0.0 for seconds in running]
-        free_at += [0.0] * (self._resources.slots - len(free_at))
-        return last_end(left[TrialState.PENDING], free_at)
+                stay = Stay(self._trial_s(trial, record), trial.share)
+                left[record.state].append(stay)
+        return self._resources.last_end(left[TrialState.RUNNING], left[TrialState.PENDING])
 
     def _trial_s(self, trial: PlannedTrial, record: TrialRecord) -> float | None:
         """What a trial that is not over still takes."""

@@ -1,8 +1,10 @@
 """The plan of a run: its trials, longest first, with what they should take."""
 
+import heapq
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from orchestrator.config import EstimateSection, RunConfig
 from orchestrator.run_store import trial_name
@@ -14,6 +16,7 @@ from trainers.recipe import Recipe
 _FLOPS_PER_MAC = 2
 _TRAIN_PASSES = 3
 _TABLE_SIZE = 224
+_ROUNDING = 1e-9  # of shares that are added up
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,51 @@ class Node:
         return min(by_cpu, by_gpu)
 
 
+class Stay(NamedTuple):
+    """How long a trial has its place; `share` is its part of a GPU where GPUs are shared."""
+
+    time: float | None
+    """None where unknown; all stays of a plan are in one unit."""
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """Places where GPUs are shared by memory.
+
+    `shares` are the parts of a GPU by architecture. `whole` trials would fit with a GPU each, of
+    the smallest ones `concurrent`.
+    """
+
+    shares: Mapping[str, float]
+    whole: int
+    concurrent: int
+
+    def last_end(self, running: Sequence[Stay], waiting: Sequence[Stay]) -> float | None:
+        """When the last trial ends, from now; None where a stay is unknown.
+
+        Assumed: `whole` GPUs with CPUs enough beside them, each trial with the share of its
+        architecture on the first GPU that has room, and none that overtakes another.
+        """
+        free = [1.0] * self.whole
+        ends: list[tuple[float, int, float]] = []  # when, on which GPU, which part of it
+        now = last = 0.0
+        for number, (time, share) in enumerate([*running, *waiting]):
+            if time is None:
+                return None
+            waits = number >= len(running)
+            while waits and (len(ends) >= self.concurrent or max(free) < share - _ROUNDING):
+                now, gpu, part = heapq.heappop(ends)
+                free[gpu] += part
+            # What runs has its place already, wherever that may be.
+            fitting = [gpu for gpu, room in enumerate(free) if room >= share - _ROUNDING]
+            gpu = fitting[0] if fitting else free.index(max(free))
+            free[gpu] -= share
+            heapq.heappush(ends, (now + time, gpu, share))
+            last = max(last, now + time)
+        return last
+
+
 @dataclass(frozen=True)
 class Resources:
     """What one trial gets, and how many run at once.
@@ -41,16 +89,21 @@ class Resources:
     `full` says that no further trial would fit. One more can then be started early: it waits for
     the first free place with all its processes up.
 
-    Where GPUs are shared by memory, `shares` are the parts of a GPU by architecture and `gpus` is
-    what one may get at most; `concurrent` is how many of the smallest fit, `slots` of the largest.
+    With `sharing` `gpus` is what a trial may get at most, and `concurrent` is how many of the
+    smallest fit. `sharing_note` says why GPUs are not shared although that was asked for.
     """
 
     cpus: int
     gpus: float
     concurrent: int
     full: bool = False
-    shares: Mapping[str, float] = field(default_factory=dict)
-    whole: int | None = None
+    sharing: Sharing | None = None
+    sharing_note: str = ""
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """Parts of a GPU by architecture, where GPUs are shared by memory; else empty."""
+        return {} if self.sharing is None else self.sharing.shares
 
     def gpus_of(self, architecture: str) -> float:
         """GPUs of a trial of an architecture."""
@@ -59,12 +112,28 @@ class Resources:
     @property
     def slots(self) -> int:
         """Trials that train at once for certain, each as fast as an estimate says."""
-        return self.concurrent if self.whole is None else self.whole
+        return self.concurrent if self.sharing is None else self.sharing.whole
+
+    def last_end(self, running: Sequence[Stay], waiting: Sequence[Stay]) -> float | None:
+        """When the last trial ends, from now, where `waiting` start in their order.
+
+        Each takes the place that falls free first. None where a stay is unknown.
+        """
+        if self.sharing is not None:
+            return self.sharing.last_end(running, waiting)
+        if any(stay.time is None for stay in running):
+            return None
+        free_at = [stay.time or 0.0 for stay in running]
+        free_at += [0.0] * (self.slots - len(free_at))
+        return last_end([stay.time for stay in waiting], free_at)
 
 
 @dataclass(frozen=True)
 class PlannedTrial:
-    """One trial with its estimated work. `hours` and `cost` are None where the rate is unknown."""
+    """One trial with its estimated work. `hours` and `cost` are None where the rate is unknown.
+
+    Where GPUs are shared, `share` is the part of one on which it takes these hours.
+    """
 
     name: str
     architecture: str
@@ -72,6 +141,7 @@ class PlannedTrial:
     gflop: float
     hours: float | None
     cost: float | None
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -85,8 +155,9 @@ class Plan:
 
     @property
     def hours(self) -> float | None:
-        """Estimated wall-clock hours with `resources.slots` trials at once."""
-        return last_end([trial.hours for trial in self.trials], [0.0] * self.resources.slots)
+        """Estimated wall-clock hours from nothing begun to the last trial's end."""
+        stays = [Stay(trial.hours, trial.share) for trial in self.trials]
+        return self.resources.last_end([], stays)
 
     @property
     def cost(self) -> float | None:
@@ -135,24 +206,37 @@ def make_plan(
     `rows` are the images of each split. `images_per_s` are rates of training that this run has
     measured, by architecture: they take the place of the configured estimate, and their median, in
     operations a second, that of the architectures not measured.
+
+    Where GPUs are shared, the configured estimate is of a trial alone on a GPU, and the plan has
+    one on each. Rates are of trials on their shares: these are planned there, at their share of the
+    price, and a GPU does as many operations for an architecture that was not measured.
     """
     rates = _gflops(config.recipe, images_per_s or {})
-    usual = statistics.median(rates.values()) if rates else _assumed(config.estimate, resources)
-    trials = []
+    shares = resources.shares if rates else {}
+    of_a_gpu = [rate / shares.get(name, 1.0) for name, rate in rates.items()]
+    usual = statistics.median(of_a_gpu) if rates else _assumed(config.estimate, resources)
+    trials: list[PlannedTrial] = []
     for name in config.architectures:
-        row = architecture(name)
-        gflop = training_gflop(row, config.recipe, rows["train"], rows["validation"])
-        rate = rates.get(name, usual)
-        hours = None if rate is None else (row.setup_s + gflop / rate) / 3600
-        price = config.estimate.price_per_hour
-        cost = hours * price if hours is not None and price is not None else None
-        trials += [
-            PlannedTrial(trial_name(name, seed), name, seed, gflop, hours, cost)
-            for seed in config.seeds
-        ]
+        share = shares.get(name, 1.0)
+        rate = rates.get(name, None if usual is None else usual * share)
+        trials += _trials_of(name, config, rows, rate, share)
     order = _measured_seconds if rates else _seconds_on_one_core
     ordered = sorted(trials, key=lambda trial: (-order(trial), trial.name))
     return Plan(tuple(ordered), resources, len(rates))
+
+
+def _trials_of(
+    name: str, config: RunConfig, rows: Mapping[str, int], rate: float | None, share: float
+) -> list[PlannedTrial]:
+    """An architecture's trials, at a rate in 1e9 operations a second on a share of a GPU."""
+    row, price = architecture(name), config.estimate.price_per_hour
+    gflop = training_gflop(row, config.recipe, rows["train"], rows["validation"])
+    hours = None if rate is None else (row.setup_s + gflop / rate) / 3600
+    cost = hours * price * share if hours is not None and price is not None else None
+    return [
+        PlannedTrial(trial_name(name, seed), name, seed, gflop, hours, cost, share)
+        for seed in config.seeds
+    ]
 
 
 def _gflops(recipe: Recipe, images_per_s: Mapping[str, float]) -> dict[str, float]:

@@ -2,15 +2,22 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from datasets.errors import ConfigError
 from datasets.parallel import num_cores
 from orchestrator.config import RunConfig
 from orchestrator.hardware import local_gpu_memory, local_gpus
 from orchestrator.packing import gpu_share, memory_needed, most_at_once
-from orchestrator.plan import Node, Resources
+from orchestrator.plan import Node, Resources, Sharing
 from orchestrator.report.formats import plural
 from trainers.architectures import architecture
+
+# A cluster that has not grown yet has no GPU that could be asked.
+_NO_MEMORY = (
+    "no node tells the memory of its GPU (nvidia-smi): each trial gets a whole GPU; "
+    "to share GPUs set resources.gpu_memory_gb"
+)
 
 
 def local_node(gpu_memory: bool = False) -> Node:
@@ -34,7 +41,8 @@ def gpus_of_a_trial(config: RunConfig, nodes: Sequence[Node]) -> float:
 def trial_resources(config: RunConfig, nodes: Sequence[Node]) -> Resources:
     """What each trial gets, and how many fit on the nodes at once.
 
-    A trial that asks for more than any node has raises `ConfigError` with the numbers.
+    GPUs are shared only where their memory is known. A trial that asks for more than any node has
+    raises `ConfigError` with the numbers.
     """
     asked = config.resources
     cpus = asked.cpus_per_trial
@@ -48,15 +56,19 @@ def trial_resources(config: RunConfig, nodes: Sequence[Node]) -> Resources:
             f"node; there {'is' if len(nodes) == 1 else 'are'} {have or 'none'}; "
             "lower resources.cpus_per_trial or resources.gpus_per_trial"
         )
-    if gpus and shares_gpus(config):
-        return _sharing(config, nodes, places)
     concurrent = min(places, asked.max_concurrent or places)
-    return Resources(cpus, gpus, concurrent, full=concurrent == places)
+    alone = Resources(cpus, gpus, concurrent, full=concurrent == places)
+    if not gpus or not shares_gpus(config):
+        return alone
+    memory = _gpu_memory(config, nodes)
+    if memory is None:
+        return replace(alone, sharing_note=_NO_MEMORY)
+    return _sharing(config, nodes, memory, places)
 
 
-def _sharing(config: RunConfig, nodes: Sequence[Node], whole: int) -> Resources:
-    """Shares of GPUs by memory; `whole` trials would fit with a GPU each."""
-    asked, memory = config.resources, _gpu_memory(config, nodes)
+def _sharing(config: RunConfig, nodes: Sequence[Node], memory: int, whole: int) -> Resources:
+    """Shares of GPUs of `memory` bytes; `whole` trials would fit with a GPU each."""
+    asked = config.resources
     shares = {
         name: gpu_share(memory_needed(architecture(name), config.recipe), memory)
         for name in config.architectures
@@ -65,20 +77,16 @@ def _sharing(config: RunConfig, nodes: Sequence[Node], whole: int) -> Resources:
         [share for share in shares.values() for _ in config.seeds], nodes, asked.cpus_per_trial
     )
     concurrent = min(places, asked.max_concurrent or places)
-    return Resources(asked.cpus_per_trial, 1.0, concurrent, False, shares, min(whole, concurrent))
+    sharing = Sharing(shares, min(whole, concurrent), concurrent)
+    return Resources(asked.cpus_per_trial, 1.0, concurrent, sharing=sharing)
 
 
-def _gpu_memory(config: RunConfig, nodes: Sequence[Node]) -> int:
-    """Bytes of a GPU: those set, else of the smallest one that is known."""
+def _gpu_memory(config: RunConfig, nodes: Sequence[Node]) -> int | None:
+    """Bytes of a GPU: those set, else of the smallest one that is known; None where none is."""
     if config.resources.gpu_memory_gb is not None:
         return int(config.resources.gpu_memory_gb * (1 << 30))
     known = [node.gpu_memory for node in nodes if node.gpu_memory is not None]
-    if not known:
-        raise ConfigError(
-            "resources.gpus_per_trial=auto needs to know the memory of a GPU, and no node tells it "
-            "(nvidia-smi): set resources.gpu_memory_gb, or gpus_per_trial to a number"
-        )
-    return min(known)
+    return min(known, default=None)
 
 
 def _has(node: Node) -> str:

@@ -199,6 +199,8 @@ def _train(
     console.print("starting Ray", highlight=False)
     with ray_session(request.address):
         resources = trial_resources(config, cluster_nodes(shares_gpus(config)))
+        if resources.sharing_note:
+            console.print(resources.sharing_note, highlight=False, soft_wrap=True)
         store.write(document)
         write_provenance(store.provenance_file, resources, request.address)
         store.publish(PROVENANCE_FILE)

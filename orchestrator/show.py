@@ -53,7 +53,8 @@ def print_plan(
         highlight=False,
         soft_wrap=True,
     )
-    for line in (_assumption(plan, config), _data(config, rows), _place(store)):
+    note = [each.sharing_note] if each.sharing_note else []
+    for line in (*note, _assumption(plan, config), _data(config, rows), _place(store)):
         console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 

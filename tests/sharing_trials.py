@@ -20,7 +20,7 @@ prepare_environment(None)
 import ray  # noqa: E402
 
 from orchestrator import ray_run  # noqa: E402
-from orchestrator.plan import Resources  # noqa: E402
+from orchestrator.plan import Resources, Sharing  # noqa: E402
 from orchestrator.ray_trial import TrainRun, work  # noqa: E402
 from orchestrator.run_store import RunStore  # noqa: E402
 from tests import interrupted_trial, small_net  # noqa: E402
@@ -55,7 +55,8 @@ def train(config: dict[str, Any]) -> None:
 
 def main(shards: Path, root: Path) -> None:
     """Run the trials."""
-    resources = Resources(1, 1.0, 2, shares={small_net.NAME: SHARE}, whole=1)
+    sharing = Sharing({small_net.NAME: SHARE}, whole=1, concurrent=2)
+    resources = Resources(1, 1.0, 2, sharing=sharing)
     specs = []
     for seed in range(3):
         spec = interrupted_trial.spec_of(shards, root)

@@ -1,6 +1,7 @@
 """The plan from measured rates, and how long a run still takes."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,12 @@ from rich.console import Console
 
 from orchestrator.config_sources import load_config
 from orchestrator.forecast import Forecast, measured_rates
-from orchestrator.plan import Resources, make_plan
+from orchestrator.plan import Resources, Sharing, make_plan
 from orchestrator.progress import ProgressView, trial_table
 from orchestrator.run_store import TrialRecord, split_trial_name
 from tests.made_up_runs import MadeUpRun, write_run
 from trainers.architectures import ARCHITECTURES
+from trainers.books import Books
 from trainers.checkpoint import Position
 from trainers.result import TrialProgress, TrialResult, TrialState
 
@@ -84,6 +86,26 @@ def test_what_other_hardware_has_measured_says_nothing():
     assert measured_rates(records, 16, Resources(2, 0, 1)) == {}
 
 
+def test_rates_on_shared_gpus_and_on_whole_ones_are_kept_apart(tmp_path: Path):
+    def finished(name: str, rate: float, *places: bool) -> TrialRecord:
+        folder = tmp_path / name
+        for shared in places:
+            Books(folder, "one", shared_gpu=shared).start()
+        one = record(name, TrialState.FINISHED, train_images_per_s=rate)
+        return replace(one, directory=folder)
+
+    records = [
+        finished("resnet50-s0", 40.0, True),
+        finished("resnet50-s1", 90.0, True, False),  # had to leave
+        finished("resnet50-s2", 100.0, False),
+        finished("resnet152-s0", 30.0, False),
+    ]
+    shares = {"resnet50": 0.5, "resnet152": 1.0}
+    shared = Resources(1, 1.0, 2, sharing=Sharing(shares, whole=1, concurrent=2))
+    assert measured_rates(records, 16, shared) == {"resnet50": 40.0, "resnet152": 30.0}
+    assert measured_rates(records, 16, GPU) == {"resnet50": 100.0, "resnet152": 30.0}
+
+
 class TestTimeLeft:
     CONFIG = load_config(preset="paper", only=["resnet50"], seeds=[0, 1, 2, 3])
     DONE = record("resnet50-s0", TrialState.FINISHED, train_images_per_s=100.0)
@@ -110,6 +132,17 @@ class TestTimeLeft:
         ]
         assert self.left(records, 2) == pytest.approx(1.01 * self.trial_s())
         assert self.left(records, 3) == pytest.approx(self.trial_s())
+
+    def test_on_a_shared_gpu_a_trial_waits_for_its_share_alone(self):
+        sharing = Sharing({"resnet50": 0.5}, whole=1, concurrent=2)
+        forecast = Forecast(self.CONFIG, ROWS, Resources(1, 1, 2, sharing=sharing))
+        records = [
+            self.DONE,
+            record("resnet50-s1", TrialState.RUNNING, epoch=50),
+            record("resnet50-s2", TrialState.RUNNING, epoch=99),
+            record("resnet50-s3", TrialState.PENDING),
+        ]
+        assert forecast.seconds_left(records) == pytest.approx(1.01 * self.trial_s())
 
     def test_is_nothing_once_all_are_over(self):
         assert self.left([self.DONE], 2) == 0

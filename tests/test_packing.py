@@ -4,17 +4,24 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
+from rich.console import Console
 from typer.testing import CliRunner
 
 from datasets.errors import ConfigError
+from orchestrator import ray_nodes, ray_run, run
 from orchestrator.cli import app
 from orchestrator.config_sources import load_config
 from orchestrator.packing import gpu_share, memory_needed, most_at_once
-from orchestrator.plan import Node, make_plan
+from orchestrator.plan import Node, Resources, Sharing, Stay, make_plan
 from orchestrator.resources import trial_resources
+from orchestrator.run import RunRequest, run_all
 from tests.small_net import NAME
 from trainers.architectures import ARCHITECTURES, architecture
 from trainers.interruption import Cause
@@ -69,12 +76,35 @@ def test_shares_come_from_the_smallest_gpu_that_is_known():
     assert set(resources.shares) == set(ARCHITECTURES)
 
 
-def test_a_gpus_memory_can_be_set_and_must_be_known():
-    nodes = [Node(16, 1, None)]
-    with pytest.raises(ConfigError, match=r"set resources\.gpu_memory_gb"):
-        trial_resources(load_config(settings=[AUTO]), nodes)
+def test_gpus_whose_memory_nobody_tells_are_not_shared_and_that_is_said():
+    nodes = [Node(16, 2, None), Node(16, 1, None)]
+    unknown = trial_resources(load_config(settings=[AUTO]), nodes)
+    assert "set resources.gpu_memory_gb" in unknown.sharing_note
+    assert replace(unknown, sharing_note="") == trial_resources(load_config(), nodes)
     settings = [AUTO, "resources.gpu_memory_gb=4"]
-    assert trial_resources(load_config(settings=settings), nodes).shares
+    told = trial_resources(load_config(settings=settings), nodes)
+    assert told.shares
+    assert not told.sharing_note
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_run_all_says_that_gpus_are_not_shared(
+    dry_run: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    @contextmanager
+    def connected(address: str | None, gpu_memory: bool = False) -> Iterator[list[Node]]:
+        yield [Node(2, 1)]
+
+    monkeypatch.setattr(run, "nodes_of", connected)
+    monkeypatch.setattr(ray_run, "ray_session", connected)
+    monkeypatch.setattr(ray_run, "run_trials", lambda *_, **__: {})
+    monkeypatch.setattr(ray_nodes, "cluster_nodes", lambda _: [Node(2, 1)])
+    small = ["data.drawn.train=8", "data.drawn.validation=8"]
+    config = load_config(preset="demo", only=["mobilenet"], settings=[AUTO, *small])
+    console = Console(record=True, width=200)
+    run_all(RunRequest(config, tmp_path / "run", dry_run=dry_run), console)
+    said = " ".join(console.export_text().split())
+    assert said.count("each trial gets a whole GPU; to share GPUs set resources.gpu_memory_gb") == 1
 
 
 def test_without_gpus_there_is_nothing_to_share():
@@ -94,9 +124,85 @@ def test_the_estimate_counts_on_whole_gpus_alone():
     assert shared.hours == whole.hours
 
 
-def test_other_words_than_auto_are_refused():
-    with pytest.raises(ConfigError, match="gpus_per_trial"):
-        load_config(settings=["resources.gpus_per_trial=all"])
+def test_rates_on_shares_fill_the_gpus_with_them():
+    config = load_config(
+        preset="paper",
+        only=["mobilenet", "resnet50"],
+        seeds=[0, 1],
+        settings=[AUTO, "estimate.price_per_hour=6"],
+    )
+    rows = {"train": 1000, "validation": 100}
+    sharing = Sharing({"mobilenet": 0.25, "resnet50": 0.5}, whole=1, concurrent=4)
+    rates = {"mobilenet": 100.0, "resnet50": 50.0}
+    plan = make_plan(config, rows, Resources(1, 1.0, 4, sharing=sharing), rates)
+    longest, other, *small = plan.trials
+    assert [longest.architecture, other.architecture] == ["resnet50", "resnet50"]
+    # Both fill the GPU, and the two small ones take the place of the one that is over first.
+    assert plan.hours == pytest.approx(longest.hours + small[0].hours)
+    assert longest.cost == pytest.approx(longest.hours * 6 * 0.5)
+    assert small[0].cost == pytest.approx(small[0].hours * 6 * 0.25)
+    one_by_one = Resources(1, 1.0, 1, sharing=replace(sharing, concurrent=1))
+    hours = [trial.hours for trial in plan.trials]
+    assert make_plan(config, rows, one_by_one, rates).hours == pytest.approx(sum(hours))
+    two = Resources(1, 1.0, 8, sharing=replace(sharing, whole=2, concurrent=8))
+    assert make_plan(config, rows, two, rates).hours == pytest.approx(longest.hours)
+
+
+def test_a_gpu_does_as_much_for_what_was_not_measured():
+    config = load_config(preset="paper", only=["resnet50", "resnet101"], settings=[AUTO])
+    rows = {"train": 1000, "validation": 100}
+    rates = {"resnet50": 50.0}
+
+    def hours(share: float) -> float:
+        sharing = Sharing({"resnet50": 0.25, "resnet101": share}, whole=1, concurrent=4)
+        plan = make_plan(config, rows, Resources(1, 1.0, 4, sharing=sharing), rates)
+        (trial,) = [trial for trial in plan.trials if trial.architecture == "resnet101"]
+        assert trial.share == share
+        assert trial.hours is not None
+        return trial.hours - architecture("resnet101").setup_s / 3600
+
+    assert hours(0.25) == pytest.approx(2 * hours(0.5))
+    assert hours(0.25) == pytest.approx(4 * hours(1.0))
+
+
+@pytest.mark.parametrize(
+    ("running", "waiting", "end"),
+    [
+        ([], [(3, 0.5), (5, 0.5)], 5),
+        ([], [(3, 0.5), (5, 0.5), (4, 0.5)], 7),
+        ([], [(3, 0.5), (5, 0.5), (4, 1.0)], 9),
+        ([], [(1, 0.6), (1, 0.6), (1, 0.6)], 3),
+        ([], [(6, 0.5), (1, 1.0), (1, 0.5)], 8),  # none overtakes
+        ([(2, 0.5), (4, 0.5)], [(3, 0.5)], 5),
+        ([(2, 1.0), (4, 0.5)], [(1, 0.5)], 4),  # two that have their places, wherever these are
+        ([], [(1, 0.2)] * 5, 2),  # five would fit by memory, and four by CPUs
+        ([], [], 0),
+        ([], [(1, 0.5), (None, 0.5)], None),
+        ([(None, 0.5)], [], None),
+    ],
+)
+def test_the_last_end_on_one_shared_gpu(running, waiting, end):
+    sharing = Sharing({}, whole=1, concurrent=4)
+    assert sharing.last_end([Stay(*one) for one in running], [Stay(*one) for one in waiting]) == end
+
+
+@pytest.mark.parametrize("wrong", ["-1", "1.5", "all", "true", ".inf", ".nan", "[1]"])
+def test_a_wrong_number_of_gpus_is_told_once_with_what_is_valid(wrong: str):
+    with pytest.raises(ConfigError) as caught:
+        load_config(settings=[f"resources.gpus_per_trial={wrong}"])
+    message = str(caught.value)
+    assert message == (
+        f"configuration: resources.gpus_per_trial is {yaml.safe_load(wrong)!r}: "
+        'valid: "auto", 0, a part of one GPU such as 0.5, or whole GPUs such as 2'
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"), [("0", 0.0), ("0.5", 0.5), ("'0.5'", 0.5), ("4", 4.0), ("null", None)]
+)
+def test_what_is_valid_is_taken(asked: str, meant: float | None):
+    config = load_config(settings=[f"resources.gpus_per_trial={asked}"])
+    assert config.resources.gpus_per_trial == meant
 
 
 def test_a_dry_run_shows_each_trials_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
