@@ -32,10 +32,11 @@ from orchestrator.plan import Resources
 from orchestrator.ray_places import abandoned_places_freed
 from orchestrator.ray_trial import TrainRun
 from orchestrator.run_store import RunStore
+from orchestrator.trial_files import has_begun
 from trainers.backend import allocator_environment, keras_environment
 from trainers.home import TRIALS_DIR
 from trainers.interruption import STOP_FILE, request_stop
-from trainers.result import FAILURE_FILE, PROGRESS_FILE, RESULT_FILE, TrialResult, read_record
+from trainers.result import PROGRESS_FILE, RESULT_FILE, TrialResult, read_record
 from trainers.spec import TrialSpec
 
 _SCRATCH = ".ray"
@@ -172,13 +173,21 @@ class _Drivers:
     def drive(self, config: dict[str, Any]) -> dict[str, Any]:
         """Run the trial that `config` names."""
         (spec,) = [spec for spec in self.specs if spec.name == config["trial"]]
-        first = [self._record(spec) for spec in self.specs[: self.slots]]
-        if self._record(spec) not in first:
-            _let_pass(first, self.train_run.stop_file)
+        first = self.specs[: self.slots]
+        if spec not in first:
+            self._let_pass(first)
         self.train_run.fit(spec)
         # Ray's own result is None without a Ray checkpoint: the trial's file is what counts.
         result = read_record(self._record(spec) / RESULT_FILE, TrialResult)
         return {"accuracy": result.accuracy if result else math.nan}  # of None Tune would tell
+
+    def _let_pass(self, first: list[TrialSpec]) -> None:
+        """Wait until the trials that are first in the plan have begun, or had time enough to."""
+        end = time.monotonic() + _COURTESY_S
+        while time.monotonic() < end and not self.train_run.stop_file.exists():
+            if all(has_begun(self._record(spec), spec.session) for spec in first):
+                return
+            time.sleep(0.2)
 
     def _record(self, spec: TrialSpec) -> Path:
         return self.root / TRIALS_DIR / spec.name
@@ -221,13 +230,6 @@ def _stop(
     _end_once_all_let_go(records, ended)
 
 
-def _let_pass(first: list[Path], stop_file: Path) -> None:
-    """Wait until the trials that are first in the plan have begun, or had time enough to."""
-    end = time.monotonic() + _COURTESY_S
-    while time.monotonic() < end and not stop_file.exists() and not all(map(_has_begun, first)):
-        time.sleep(0.2)
-
-
 def _end_once_all_let_go(trial_dirs: list[Path], ended: threading.Event) -> None:
     """Interrupt this process once no trial is at work: some may wait for a place for days.
 
@@ -242,10 +244,6 @@ def _end_once_all_let_go(trial_dirs: list[Path], ended: threading.Event) -> None
             os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=watch, name="stop", daemon=True).start()
-
-
-def _has_begun(trial_dir: Path) -> bool:
-    return any((trial_dir / name).exists() for name in (PROGRESS_FILE, RESULT_FILE, FAILURE_FILE))
 
 
 def _trial_dirname(trial: Any) -> str:

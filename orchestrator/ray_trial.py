@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import ray
 import ray.train
@@ -16,16 +16,18 @@ from datasets.errors import FerOrchError
 from orchestrator.plan import Resources
 from orchestrator.ray_drain import DrainNotice
 from orchestrator.run_view import view_root
-from trainers.books import ATTEMPTS_FILE, Attempt, End, Entry, parse_entries
-from trainers.checkpoint import CheckpointStore, Position
-from trainers.checkpoint_writer import persist
+from orchestrator.trial_files import (
+    asked,
+    forget_attempt,
+    goes_on,
+    newest_checkpoint,
+    placed,
+)
 from trainers.context import LocalContext
-from trainers.home import CHECKPOINT_DIR, LOG_BEFORE, PROBES_DIR, TRIALS_DIR
-from trainers.interruption import STOP_FILE, Cause, TrialInterrupted
+from trainers.home import LOG_BEFORE, PROBES_DIR, TRIALS_DIR
+from trainers.interruption import STOP_FILE, TrialInterrupted
 from trainers.result import FAILURE_FILE, LOG_FILE, PROGRESS_FILE
 from trainers.spec import TrialSpec
-
-T = TypeVar("T")
 
 
 def at_home(spec: TrialSpec) -> TrialSpec:
@@ -74,15 +76,15 @@ def work(config: dict[str, Any]) -> None:
     An error of ours (diverged, damaged data, another trial's checkpoint) would come again: it is in
     `failure.json` by now, and returning keeps Train from starting the trial anew. So does an
     interruption: Train would charge it to the trial as a failure, and hold its place until then.
-    And a trial without memory on a GPU that it shares wants another place, not this one again.
+    And a trial that fails on a GPU that it shares wants another place, not this one again: too
+    little memory can show as any error.
     """
     spec: TrialSpec = at_home(config["spec"])
     stop_file, run = spec.run_dir / STOP_FILE, spec.run_folder
-    if stop_file.exists() if run is None else _asked(spec, lambda: run.has(STOP_FILE)):
-        _asked(spec, lambda: spec.folder.remove(PROGRESS_FILE))  # of an attempt that is no more
+    if stop_file.exists() if run is None else asked(spec, lambda: run.has(STOP_FILE)):
+        asked(spec, lambda: spec.folder.remove(PROGRESS_FILE))  # of an attempt that is no more
         return
     spec.trial_dir.mkdir(parents=True, exist_ok=True)
-    from trainers.backend import is_out_of_memory
     from trainers.trial import run_trial  # heavy, and Ray's other processes import this module
 
     log_file = spec.trial_dir / LOG_FILE
@@ -96,11 +98,11 @@ def work(config: dict[str, Any]) -> None:
         log.info("%s", interrupted)
     except FerOrchError:
         log.exception("the trial can't go on")
-    except Exception as error:
-        if not (is_out_of_memory(error) and spec.shares_gpu):
+    except Exception:
+        if not spec.shares_gpu:
             raise
-        log.exception("the trial needs more than its share of a GPU")
-        _asked(spec, lambda: spec.folder.remove(FAILURE_FILE))  # it is not over
+        log.exception("the trial failed on a GPU that it shares, and goes on alone on a whole one")
+        asked(spec, lambda: spec.folder.remove(FAILURE_FILE))  # it is not over
 
 
 def _send_output_to(path: Path) -> None:
@@ -135,27 +137,27 @@ class TrainRun:
 
         A trial that was pre-empted is started again. So is one whose worker or controller died; it
         raises what ended it once it has failed `max_failures` + 1 times without a newer checkpoint
-        in between. A trial that gets on may fail as often as it likes. One that ran out of memory
-        on a GPU that it shares goes on alone on a whole one.
+        in between. A trial that gets on may fail as often as it likes. One that failed on a GPU
+        that it shares, however, goes on alone on a whole one, where all of that holds.
         """
         controllers_lost = 0
         while not self.stop_file.exists():
+            if placed(spec, spec.session) is not spec:
+                spec = _moved(spec)
             before = newest_checkpoint(spec)
-            if spec.shares_gpu and last_cause(spec) is Cause.OUT_OF_MEMORY:
-                spec = replace(spec, gpus=1.0)
             try:
                 self._fit_once(spec)
             except ray.train.TrainingFailedError:
-                if newest_checkpoint(spec) == before:
+                if spec.shares_gpu:  # its worker died, maybe before it could note a start
+                    spec = _moved(spec)
+                elif newest_checkpoint(spec) == before:
                     raise
             except ray.exceptions.RayActorError:
                 controllers_lost = controllers_lost + 1 if newest_checkpoint(spec) == before else 1
                 if controllers_lost > self.max_failures:
                     raise
             else:
-                cause = last_cause(spec)
-                lacks_memory = cause is Cause.OUT_OF_MEMORY and spec.shares_gpu
-                if cause is not Cause.PREEMPTED and not lacks_memory:
+                if not goes_on(spec):
                     return
 
     def _fit_once(self, spec: TrialSpec) -> None:
@@ -176,28 +178,15 @@ class TrainRun:
             run_config=ray.train.RunConfig(
                 name=spec.name,
                 storage_path=str(self.scratch / "train"),
-                failure_config=ray.train.FailureConfig(max_failures=self.max_failures),
+                failure_config=ray.train.FailureConfig(
+                    # Train knows no other place than the one where the trial has failed.
+                    max_failures=0 if spec.shares_gpu else self.max_failures
+                ),
             ),
         ).fit()
 
 
-def newest_checkpoint(spec: TrialSpec) -> Position | None:
-    """Where the trial would go on. Storage that fails is asked again."""
-    store = CheckpointStore(spec.folder.below(CHECKPOINT_DIR))
-    return _asked(spec, store.newest_position)
-
-
-def last_cause(spec: TrialSpec) -> Cause | None:
-    """Why the last attempt ended, where it could still say so."""
-
-    def entries() -> list[Entry]:
-        known = spec.folder.has(ATTEMPTS_FILE)
-        return parse_entries(spec.folder.read(ATTEMPTS_FILE)) if known else []
-
-    ends = [entry for entry in _asked(spec, entries) if isinstance(entry, Attempt | End)]
-    return ends[-1].cause if ends and isinstance(ends[-1], End) else None
-
-
-def _asked(spec: TrialSpec, ask: Callable[[], T]) -> T:
-    what = f"reading what is stored of {spec.name}"
-    return persist(ask, what, 60 * spec.resilience.storage_minutes)
+def _moved(spec: TrialSpec) -> TrialSpec:
+    """The trial with a whole GPU, which it may have to wait for."""
+    forget_attempt(spec)
+    return replace(spec, gpus=1.0)

@@ -7,6 +7,7 @@ from orchestrator.config import RunConfig
 from orchestrator.plan import Resources
 from orchestrator.preflight import data_place
 from orchestrator.run_store import RunStore
+from orchestrator.trial_files import placed
 from trainers.spec import TrialSpec
 
 
@@ -17,11 +18,14 @@ def trial_specs(
     resources: Resources,
     until_epoch: int | None,
 ) -> list[TrialSpec]:
-    """The specifications of these trials, of one session of the run."""
+    """The specifications of these trials, of one session of the run.
+
+    One that has failed on a shared GPU before gets a whole one. Raises as `asked` does.
+    """
     records = [store.trial(name) for name in names]
     shards = data_place(config, store)
     session = uuid.uuid4().hex
-    return [
+    specs = [
         TrialSpec(
             name=record.name,
             architecture=record.architecture,
@@ -43,3 +47,4 @@ def trial_specs(
         )
         for record in records
     ]
+    return [placed(spec) for spec in specs]

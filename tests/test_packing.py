@@ -1,6 +1,7 @@
 """Trials that share a GPU by their memory: how many fit, and what becomes of one that does not."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -220,8 +221,21 @@ def test_a_dry_run_shows_each_trials_share(tmp_path: Path, monkeypatch: pytest.M
     assert f"{share:.2g}" in row.split()
 
 
+def attempts(root: Path) -> dict[str, list[tuple[float, float, float]]]:
+    """Of each trial its attempts: the part of the GPU, and when it began and ended."""
+    found: dict[str, list[tuple[float, float, float]]] = {}
+    for line in (root / "attempts").read_text().splitlines():
+        what, name, part, when = json.loads(line)
+        mine = found.setdefault(name, [])
+        if what == "begin":
+            mine.append((part, when, math.inf))
+        else:
+            mine[-1] = (*mine[-1][:2], when)
+    return found
+
+
 @pytest.mark.slow
-def test_a_trial_without_memory_goes_on_alone(
+def test_a_trial_that_fails_on_a_shared_gpu_goes_on_alone_for_good(
     small_shards: Path, undisturbed: Path, tmp_path: Path
 ):
     done = subprocess.run(
@@ -235,18 +249,27 @@ def test_a_trial_without_memory_goes_on_alone(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == {}
-    attempts = [json.loads(line) for line in (tmp_path / "attempts").read_text().splitlines()]
-    first = [attempt for attempt in attempts if attempt[0] == f"{NAME}-s0"]
-    assert [part for _, part, _, _ in first] == [0.5, 1.0]
-    others = [attempt for attempt in attempts if attempt[0] != f"{NAME}-s0"]
-    assert [part for _, part, _, _ in others] == [0.5, 0.5]
-    (_, _, begin, end) = first[1]
-    assert all(until <= begin or end <= since for _, _, since, until in others)  # alone
+    starved, killed, fits = (f"{NAME}-s{seed}" for seed in range(3))
+    found = attempts(tmp_path)
+    parts = {name: [part for part, _, _ in tried] for name, tried in found.items()}
+    # The first of them is continued by another command, where it is alone from the start.
+    assert parts == {starved: [0.5, 1.0, 1.0], killed: [0.5, 1.0], fits: [0.5]}
+    for name, tried in found.items():
+        others = [one for other in found if other != name for one in found[other]]
+        for part, begin, end in tried:
+            if part == 1:
+                assert all(until <= begin or end <= since for _, since, until in others)
 
-    place = tmp_path / "trials" / f"{NAME}-s0"
-    result = read_record(place / RESULT_FILE, TrialResult)
-    assert result is not None
-    assert result.restarts_by_cause == {Cause.OUT_OF_MEMORY: 1}
-    assert result.batch_size == 8
+    causes = {
+        starved: {Cause.OUT_OF_MEMORY: 1, Cause.STAGE_OVER: 1},
+        killed: {Cause.KILLED: 1},
+        fits: {},
+    }
+    for name, expected in causes.items():
+        result = read_record(tmp_path / "trials" / name / RESULT_FILE, TrialResult)
+        assert result is not None
+        assert result.restarts_by_cause == expected
+        assert result.batch_size == 8
     same = "predictions.parquet"
-    assert (place / same).read_bytes() == (undisturbed / "trial" / same).read_bytes()
+    there = (tmp_path / "trials" / starved / same).read_bytes()
+    assert there == (undisturbed / "trial" / same).read_bytes()

@@ -1,0 +1,254 @@
+"""What becomes of a trial that fails on a GPU that it shares: without Ray's processes."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from datasets.errors import DataError
+from orchestrator import lean_trainer
+from orchestrator.config_sources import load_config
+from orchestrator.plan import Resources, Sharing
+from orchestrator.ray_environment import prepare_environment
+
+prepare_environment()
+
+import ray.train  # noqa: E402
+
+from orchestrator import ray_run, ray_trial  # noqa: E402
+from orchestrator.ray_trial import TrainRun, work  # noqa: E402
+from orchestrator.run_specs import trial_specs  # noqa: E402
+from orchestrator.run_store import RunStore  # noqa: E402
+from orchestrator.trial_files import has_begun  # noqa: E402
+from tests.interrupted_trial import spec_of  # noqa: E402
+from trainers import trial  # noqa: E402
+from trainers.books import Books  # noqa: E402
+from trainers.context import LocalContext  # noqa: E402
+from trainers.entries import End, entries_in  # noqa: E402
+from trainers.interruption import STOP_FILE, Cause  # noqa: E402
+from trainers.result import FAILURE_FILE, PROGRESS_FILE, TrialFailure  # noqa: E402
+from trainers.spec import TrialSpec  # noqa: E402
+from trainers.trial import run_trial  # noqa: E402
+from trainers.writing import write_failure  # noqa: E402
+
+Act = Callable[[TrialSpec], None]
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> TrialSpec:
+    place = tmp_path / "trials" / "resnet50-s0"
+    one = spec_of(tmp_path / "shards", tmp_path)
+    return replace(one, name=place.name, trial_dir=place, gpus=0.5, session="one")
+
+
+@dataclass(frozen=True)
+class Acted(TrainRun):
+    """A Train run whose attempts do what they are told, in turn."""
+
+    acts: list[Act] = field(default_factory=list)
+    gpus: list[float] = field(default_factory=list)
+
+    def _fit_once(self, spec: TrialSpec) -> None:
+        self.gpus.append(spec.gpus)
+        assert not (spec.trial_dir / FAILURE_FILE).exists()  # nothing says that it is over
+        assert not (spec.trial_dir / PROGRESS_FILE).exists()  # nor that it runs
+        self.acts[len(self.gpus) - 1](spec)
+
+
+def fitted(spec: TrialSpec, *acts: Act) -> list[float]:
+    """The parts of a GPU that a trial had, attempt by attempt."""
+    root = spec.run_dir
+    run = Acted(Resources(1, 1.0, 2), 2, root / "scratch", root / STOP_FILE, acts=list(acts))
+    run.fit(spec)
+    return run.gpus
+
+
+def attempt(spec: TrialSpec, cause: Cause | None = None, on_purpose: bool = False) -> None:
+    """One that the books tell of; without a cause it does not say why it ended."""
+    books = Books(spec.trial_dir, spec.session, spec.shares_gpu)
+    books.start()
+    if cause is not None:
+        books.end(cause, on_purpose=on_purpose)
+    books.close()
+
+
+def finished(spec: TrialSpec) -> None:
+    attempt(spec)
+
+
+def failed(spec: TrialSpec) -> None:
+    attempt(spec, Cause.FAILED)
+
+
+def preempted(spec: TrialSpec) -> None:
+    attempt(spec, Cause.PREEMPTED)
+
+
+def refused(spec: TrialSpec) -> None:
+    attempt(spec, Cause.FAILED, on_purpose=True)
+
+
+def killed(spec: TrialSpec) -> None:
+    attempt(spec)
+    (spec.trial_dir / PROGRESS_FILE).write_text("{}")
+    raise ray.train.TrainingFailedError
+
+
+def killed_at_once(spec: TrialSpec) -> None:
+    raise ray.train.TrainingFailedError
+
+
+def controller_lost(spec: TrialSpec) -> None:
+    attempt(spec)
+    raise ray.exceptions.RayActorError
+
+
+@pytest.mark.parametrize(
+    ("acts", "gpus"),
+    [
+        ([finished], [0.5]),
+        ([failed, finished], [0.5, 1]),
+        ([killed, finished], [0.5, 1]),
+        ([killed_at_once, finished], [0.5, 1]),
+        ([controller_lost, finished], [0.5, 1]),
+        ([preempted, finished], [0.5, 0.5]),
+        ([preempted, failed, preempted, finished], [0.5, 0.5, 1, 1]),
+        ([refused], [0.5]),
+        ([failed, refused], [0.5, 1]),
+    ],
+)
+def test_a_failure_on_a_shared_gpu_leads_to_a_whole_one(
+    acts: list[Act], gpus: list[float], spec: TrialSpec
+):
+    assert fitted(spec, *acts) == gpus
+
+
+def test_on_a_whole_gpu_a_failure_is_what_it_was(spec: TrialSpec):
+    whole = replace(spec, gpus=1.0)
+    with pytest.raises(ray.train.TrainingFailedError):
+        fitted(whole, killed_at_once)
+    with pytest.raises(ray.train.TrainingFailedError):
+        fitted(spec, failed, killed_at_once)
+
+
+def test_a_worker_that_could_not_begin_is_not_sent_on_for_the_failure_before(spec: TrialSpec):
+    assert fitted(spec, failed, lambda _: None) == [0.5, 1]  # another process has the trial
+
+
+@pytest.mark.parametrize(("gpus", "failures"), [(0.5, 0), (1.0, 2), (0, 2)])
+def test_train_does_not_start_a_trial_again_on_its_share(
+    gpus: float, failures: int, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
+):
+    asked = []
+
+    def trainer(_: object, **options: object) -> SimpleNamespace:
+        asked.append(options)
+        return SimpleNamespace(fit=lambda: None)
+
+    monkeypatch.setattr(lean_trainer, "LeanTrainer", trainer)
+    run = TrainRun(Resources(1, 1.0, 2), 2, spec.run_dir / "scratch", spec.run_dir / STOP_FILE)
+    run.fit(replace(spec, gpus=gpus))
+    (options,) = asked
+    assert options["run_config"].failure_config.max_failures == failures
+
+
+class TestTheWorker:
+    @pytest.fixture(autouse=True)
+    def here(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ray_trial, "_send_output_to", lambda _: None)
+        monkeypatch.setattr(ray_trial, "RayContext", lambda _: None)
+
+    def fails(self, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+        def run(spec: TrialSpec, _: object) -> None:
+            write_failure(
+                spec.trial_dir, TrialFailure(trial=spec.name, state="failed", reason=str(error))
+            )
+            raise error
+
+        monkeypatch.setattr(trial, "run_trial", run)
+
+    def test_takes_any_error_on_a_shared_gpu_for_want_of_memory(
+        self, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
+    ):
+        self.fails(monkeypatch, RuntimeError("CUDNN_STATUS_INTERNAL_ERROR"))
+        work({"spec": spec})
+        assert not (spec.trial_dir / FAILURE_FILE).exists()
+
+    def test_tells_train_of_it_on_a_whole_one(
+        self, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
+    ):
+        self.fails(monkeypatch, RuntimeError("CUDNN_STATUS_INTERNAL_ERROR"))
+        with pytest.raises(RuntimeError):
+            work({"spec": replace(spec, gpus=1.0)})
+        assert (spec.trial_dir / FAILURE_FILE).exists()
+
+    def test_ends_a_trial_by_an_error_of_ours_wherever_it_is(
+        self, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
+    ):
+        self.fails(monkeypatch, DataError("shards are damaged"))
+        work({"spec": spec})
+        assert (spec.trial_dir / FAILURE_FILE).exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "on_purpose"), [(RuntimeError("cuBLAS"), False), (DataError("no shards"), True)]
+)
+def test_the_books_tell_the_place_and_whether_an_error_is_ours(
+    error: Exception, on_purpose: bool, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
+):
+    def configure(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(trial.backend, "configure", configure)
+    with pytest.raises(type(error)):
+        run_trial(spec, LocalContext(spec.trial_dir))
+    start, end = entries_in(spec.trial_dir)
+    assert start.shared_gpu
+    assert isinstance(end, End)
+    assert (end.cause, end.on_purpose) == (Cause.FAILED, on_purpose)
+
+
+def test_a_continued_run_gives_a_whole_gpu_to_what_failed_on_a_share(
+    spec: TrialSpec, tmp_path: Path
+):
+    names = [f"resnet50-s{seed}" for seed in range(4)]
+    acts = [failed, preempted, finished]  # the driver of the last went with it
+    for name, act in zip(names[:3], acts, strict=True):
+        act(replace(spec, name=name, trial_dir=tmp_path / "trials" / name))
+    config = load_config(preset="demo", only=["resnet50"], seeds=[0, 1, 2, 3])
+    sharing = Sharing({"resnet50": 0.5}, whole=1, concurrent=2)
+    resources = Resources(1, 1.0, 2, sharing=sharing)
+    specs = trial_specs(config, RunStore.at(tmp_path), names, resources, None)
+    assert [one.gpus for one in specs] == [1.0, 0.5, 0.5, 0.5]
+
+
+def test_a_trial_has_begun_once_it_has_an_attempt_in_this_session(spec: TrialSpec):
+    assert not has_begun(spec.trial_dir, "one")
+    failed(spec)
+    assert has_begun(spec.trial_dir, "one")
+    assert not has_begun(spec.trial_dir, "two")
+    (spec.trial_dir / PROGRESS_FILE).write_text("{}")
+    assert has_begun(spec.trial_dir, "two")
+
+
+@pytest.mark.parametrize("session", ["one", "before"])
+def test_others_wait_only_for_those_that_have_not_begun(
+    session: str, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
+):
+    """The first had a share, and waits for a whole GPU."""
+    failed(replace(spec, session=session))
+    later = replace(spec, name="later-s0", trial_dir=spec.run_dir / "trials" / "later-s0")
+    fits: list[str] = []
+    run = SimpleNamespace(stop_file=spec.run_dir / STOP_FILE, fit=lambda one: fits.append(one.name))
+    monkeypatch.setattr(ray_run, "_COURTESY_S", 60.0 if session == "one" else 1.0)
+    drivers = ray_run._Drivers(spec.run_dir, [spec, later], 1, run)
+    begin = time.monotonic()
+    thread = threading.Thread(target=drivers.drive, args=({"trial": later.name},), daemon=True)
+    thread.start()
+    thread.join(30)
+    assert fits == [later.name]
+    assert (time.monotonic() - begin >= 1.0) == (session == "before")
