@@ -51,7 +51,8 @@ def _on_such_gpus(record: TrialRecord, resources: Resources) -> bool:
 class Forecast:
     """Tells how long a run still takes, or a stage of it that ends at `until_epoch`.
 
-    `rows` are the images of each split. A trial that had to leave a shared GPU is counted as if it
+    `rows` are the images of each split; `order` are the names of the trials that are to do, as they
+    start, where that is known. A trial that had to leave a shared GPU is counted as if it
     had its share still. It keeps the last rate of each architecture: a trial that
     evaluates or compiles tells none.
     """
@@ -62,11 +63,13 @@ class Forecast:
         rows: Mapping[str, int],
         resources: Resources,
         until_epoch: int | None = None,
+        order: Sequence[str] = (),
     ) -> None:
         self._config = config
         self._rows = rows
         self._resources = resources
         self._until = until_epoch or config.recipe.epochs
+        self._order = {name: place for place, name in enumerate(order)}
         self._rates: dict[str, float] = {}
 
     def seconds_left(self, records: Sequence[TrialRecord]) -> float | None:
@@ -75,7 +78,8 @@ class Forecast:
         plan = make_plan(self._config, self._rows, self._resources, self._rates)
         states = {record.name: record for record in records}
         left: dict[TrialState, list[Stay]] = defaultdict(list)
-        for trial in plan.trials:  # in the order in which those start that wait
+        # In the order in which those start that wait.
+        for trial in sorted(plan.trials, key=lambda one: self._order.get(one.name, 0)):
             if record := states.get(trial.name):
                 stay = Stay(self._trial_s(trial, record), trial.share)
                 left[record.state].append(stay)

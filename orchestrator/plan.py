@@ -1,13 +1,14 @@
-"""The plan of a run: its trials, longest first, with what they should take."""
+"""The plan of a run: its trials in the order of their start, with what they should take."""
 
 import heapq
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from orchestrator.config import EstimateSection, RunConfig
 from orchestrator.run_store import trial_name
+from orchestrator.schedule import start_order
 from trainers.architectures import Architecture, architecture
 from trainers.recipe import Recipe
 
@@ -200,10 +201,13 @@ def make_plan(
     rows: Mapping[str, int],
     resources: Resources,
     images_per_s: Mapping[str, float] | None = None,
+    only: Collection[str] | None = None,
 ) -> Plan:
     """Plan a run, longest trial first, so that none is left to the end.
 
-    `rows` are the images of each split. `images_per_s` are rates of training that this run has
+    Where all lengths are measured they start in the order of `schedule.start_order`, which may end
+    earlier. `rows` are the images of each split; `only` are the names of the trials to plan, None
+    for all. `images_per_s` are rates of training that this run has
     measured, by architecture: they take the place of the configured estimate, and their median, in
     operations a second, that of the architectures not measured.
 
@@ -220,9 +224,20 @@ def make_plan(
         share = shares.get(name, 1.0)
         rate = rates.get(name, None if usual is None else usual * share)
         trials += _trials_of(name, config, rows, rate, share)
-    order = _measured_seconds if rates else _seconds_on_one_core
-    ordered = sorted(trials, key=lambda trial: (-order(trial), trial.name))
-    return Plan(tuple(ordered), resources, len(rates))
+    if only is not None:
+        trials = [trial for trial in trials if trial.name in only]
+    return Plan(tuple(_in_order(trials, resources, rates)), resources, len(rates))
+
+
+def _in_order(
+    trials: Sequence[PlannedTrial], resources: Resources, rates: Mapping[str, float]
+) -> list[PlannedTrial]:
+    length = _measured_seconds if rates else _seconds_on_one_core
+    longest = sorted(trials, key=lambda trial: (-length(trial), trial.name))
+    if resources.shares or not all(trial.architecture in rates for trial in trials):
+        return longest  # an order that leaves no gap is one of lengths and places that are sure
+    order = start_order([length(trial) for trial in longest], resources.slots)
+    return [longest[place] for place in order]
 
 
 def _trials_of(

@@ -204,11 +204,12 @@ def _train(
         store.write(document)
         write_provenance(store.provenance_file, resources, request.address)
         store.publish(PROVENANCE_FILE)
-        plan = make_plan(config, document.data.rows, resources, _rates(store, config, resources))
-        order = [trial.name for trial in plan.trials if trial.name in names]
+        rates = _rates(store, config, resources)
+        plan = make_plan(config, document.data.rows, resources, rates, only=names)
+        order = [trial.name for trial in plan.trials]
         specs = trial_specs(config, store, order, resources, request.until_epoch)
         _forget_earlier(store, order)
-        forecast = Forecast(config, document.data.rows, resources, request.until_epoch)
+        forecast = Forecast(config, document.data.rows, resources, request.until_epoch, order)
         with ProgressView(store, forecast, console):
             errors = run_trials(
                 specs,

@@ -32,7 +32,7 @@ def print_plan(
     """
     currency = config.estimate.currency
     trials = plural(len(plan.trials), "trial")
-    table = Table(title=f"{trials}, longest first", title_justify="left")
+    table = Table(title=f"{trials}, in the order of their start", title_justify="left")
     table.add_column("trial", no_wrap=True)
     each = plan.resources
     for header in ("work, TFLOP", "time", "cost", *["GPU"][: len(each.shares)]):

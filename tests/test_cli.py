@@ -241,7 +241,7 @@ def test_a_dry_run_names_the_data_and_how_far_the_run_is(
     assert done.exit_code == 0, done.output
     assert f"data: {shards}, 16 training and 8 validation images" in done.output
     assert f"run directory: {tmp_path / 'run'}, 0 of 1 trial done" in done.output
-    assert "1 trial, longest first" in done.output
+    assert "1 trial, in the order of" in done.output
 
 
 def test_more_than_the_machine_has_is_refused_before_anything_is_written(refused, tmp_path: Path):

@@ -2,10 +2,10 @@ import pytest
 
 from datasets.errors import ConfigError
 from orchestrator.config_sources import load_config
-from orchestrator.plan import Node, Resources, make_plan, training_gflop
+from orchestrator.plan import Node, Resources, last_end, make_plan, training_gflop
 from orchestrator.resources import trial_resources
 from orchestrator.run_store import split_trial_name, trial_name
-from trainers.architectures import ARCHITECTURES, check_image_size
+from trainers.architectures import ARCHITECTURES, architecture, check_image_size
 
 PAPER_ROWS = {"train": 287_651, "validation": 4_000}
 
@@ -43,6 +43,33 @@ def test_hours_follow_the_places_and_cost_follows_the_price():
     two = make_plan(config, PAPER_ROWS, Resources(1, 0, 2))
     assert one.hours == pytest.approx(2 * two.hours)
     assert one.cost == pytest.approx(2 * one.hours)
+
+
+def flops_alone(config) -> dict[str, float]:
+    """Images/s of architectures whose operations all take the same time."""
+    return {name: 100.0 / architecture(name).gmacs_224 for name in config.architectures}
+
+
+def test_where_all_is_measured_the_order_is_the_one_that_ends_earlier():
+    config = load_config(preset="paper")
+    plan = make_plan(config, PAPER_ROWS, Resources(1, 0, 4), flops_alone(config))
+    hours = [trial.hours for trial in plan.trials]
+    bound = max(sum(hours) / 4, *hours)
+    assert last_end(sorted(hours, reverse=True), [0.0] * 4) > 1.08 * bound
+    assert plan.hours < 1.05 * bound
+    assert len({trial.name for trial in plan.trials}) == 14
+
+    one_unknown = flops_alone(config) | {"xception": 0.0}
+    plan = make_plan(config, PAPER_ROWS, Resources(1, 0, 4), one_unknown)
+    hours = [trial.hours for trial in plan.trials]
+    assert hours == sorted(hours, reverse=True)
+
+
+def test_a_run_that_goes_on_plans_what_is_left():
+    config = load_config(preset="paper", seeds=[0, 1])
+    left = {"mobilenet-s1", "resnet50-s0"}
+    plan = make_plan(config, PAPER_ROWS, Resources(1, 0, 2), only=left)
+    assert [trial.name for trial in plan.trials] == ["resnet50-s0", "mobilenet-s1"]
 
 
 def test_an_unknown_gpu_gives_no_hours_rather_than_wrong_ones():
