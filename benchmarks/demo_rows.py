@@ -17,7 +17,7 @@ from orchestrator.config_sources import load_config
 from orchestrator.plan import Plan, Resources, make_plan
 from orchestrator.run_store import RunStore
 from trainers.architectures import ARCHITECTURES
-from trainers.books import ATTEMPTS_FILE, Attempt, parse_entries
+from trainers.entries import ATTEMPTS_FILE, Attempt, parse_entries
 from trainers.result import RESULT_FILE
 
 BARE_STEPS = 12

@@ -23,8 +23,9 @@ from typing import TypeVar
 from datasets.parallel import num_cores
 from orchestrator.plan import Resources
 from orchestrator.ray_environment import prepare_environment
-from trainers.books import ATTEMPTS_FILE, Attempt, Restored, last_position, parse_entries
+from trainers.books import last_position
 from trainers.checkpoint import Position
+from trainers.entries import ATTEMPTS_FILE, Attempt, Restored, parse_entries
 from trainers.recipe import RECIPES
 from trainers.resilience import Resilience
 from trainers.result import RESULT_FILE

@@ -3,7 +3,7 @@
 import mmap
 import os
 import weakref
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -168,7 +168,11 @@ class _EncodedImages:
         self._starts = starts
         self._ends = ends
         self._key = key
-        self._helpers = num_cores() - 1
+
+    @cached_property
+    def _helpers(self) -> int:
+        # When it is first asked for: a trial has its own cores by then.
+        return num_cores() - 1
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -187,10 +191,13 @@ class _EncodedImages:
                     data, key.encoding, key.stored_size, key.image_size
                 )
 
-        # A task for each thread, not for each image: they are small, and tasks are not for nothing.
+        # A task for each thread and not for each image, of which a small one costs no more.
         helpers = min(self._helpers, len(indices) - 1)
         helping = [self._pool.submit(fill) for _ in range(helpers)]
-        fill()
+        try:
+            fill()
+        finally:
+            wait(helping)  # They write into the images.
         for one in helping:
             one.result()  # Taking it raises what its thread raised.
         return images_BHWC

@@ -201,15 +201,20 @@ def make_plan(
     rows: Mapping[str, int],
     resources: Resources,
     images_per_s: Mapping[str, float] | None = None,
+    *,
     only: Collection[str] | None = None,
+    begun: bool = False,
 ) -> Plan:
     """Plan a run, longest trial first, so that none is left to the end.
 
-    Where all lengths are measured they start in the order of `schedule.start_order`, which may end
-    earlier. `rows` are the images of each split; `only` are the names of the trials to plan, None
-    for all. `images_per_s` are rates of training that this run has
-    measured, by architecture: they take the place of the configured estimate, and their median, in
-    operations a second, that of the architectures not measured.
+    Where all lengths are measured and no GPU is shared they start in the order of
+    `schedule.start_order`, which may end earlier. `rows` are the images of each split; `only` are
+    the names of the trials to plan, None for all. `begun` says that some of these have trained
+    already, so that less is left of them than their length.
+
+    `images_per_s` are rates of training that this run has measured, by architecture: they take the
+    place of the configured estimate, and their median, in operations a second, that of the
+    architectures not measured.
 
     Where GPUs are shared, the configured estimate is of a trial alone on a GPU, and the plan has
     one on each. Rates are of trials on their shares: these are planned there, at their share of the
@@ -226,16 +231,20 @@ def make_plan(
         trials += _trials_of(name, config, rows, rate, share)
     if only is not None:
         trials = [trial for trial in trials if trial.name in only]
-    return Plan(tuple(_in_order(trials, resources, rates)), resources, len(rates))
+    return Plan(tuple(_in_order(trials, resources, rates, begun)), resources, len(rates))
 
 
 def _in_order(
-    trials: Sequence[PlannedTrial], resources: Resources, rates: Mapping[str, float]
+    trials: Sequence[PlannedTrial],
+    resources: Resources,
+    rates: Mapping[str, float],
+    begun: bool,
 ) -> list[PlannedTrial]:
     length = _measured_seconds if rates else _seconds_on_one_core
     longest = sorted(trials, key=lambda trial: (-length(trial), trial.name))
-    if resources.shares or not all(trial.architecture in rates for trial in trials):
-        return longest  # an order that leaves no gap is one of lengths and places that are sure
+    # An order that leaves no gap wants lengths and places that are sure.
+    if begun or resources.shares or not all(trial.architecture in rates for trial in trials):
+        return longest
     order = start_order([length(trial) for trial in longest], resources.slots)
     return [longest[place] for place in order]
 

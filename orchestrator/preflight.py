@@ -106,7 +106,7 @@ def check_fingerprint(store: RunStore, document: RunDocument) -> None:
 def check_keras_backend(store: RunStore) -> None:
     """Refuse to go on with a run on another of Keras' backends, which gives other bits."""
     earlier, now = store.read(), keras_backend()
-    if earlier and earlier.keras_backend != now:
+    if earlier and earlier.keras_backend not in (None, now):
         raise ConfigError(
             f"{store.place} holds a run on Keras' backend {earlier.keras_backend}, and this would "
             f"go on with {now}: set KERAS_BACKEND={earlier.keras_backend}, or name another "

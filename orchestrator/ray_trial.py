@@ -18,14 +18,17 @@ from orchestrator.ray_drain import DrainNotice
 from orchestrator.run_view import view_root
 from orchestrator.trial_files import (
     asked,
+    entries_of,
     forget_attempt,
-    goes_on,
+    is_over,
+    last_end,
     newest_checkpoint,
     placed,
+    was_preempted,
 )
 from trainers.context import LocalContext
 from trainers.home import LOG_BEFORE, PROBES_DIR, TRIALS_DIR
-from trainers.interruption import STOP_FILE, TrialInterrupted
+from trainers.interruption import STOP_FILE, Cause, TrialInterrupted
 from trainers.result import FAILURE_FILE, LOG_FILE, PROGRESS_FILE
 from trainers.spec import TrialSpec
 
@@ -76,8 +79,7 @@ def work(config: dict[str, Any]) -> None:
     An error of ours (diverged, damaged data, another trial's checkpoint) would come again: it is in
     `failure.json` by now, and returning keeps Train from starting the trial anew. So does an
     interruption: Train would charge it to the trial as a failure, and hold its place until then.
-    And a trial that fails on a GPU that it shares wants another place, not this one again: too
-    little memory can show as any error.
+    A trial that fails on a GPU that it shares is not over: too little memory can show as any error.
     """
     spec: TrialSpec = at_home(config["spec"])
     stop_file, run = spec.run_dir / STOP_FILE, spec.run_folder
@@ -99,10 +101,10 @@ def work(config: dict[str, Any]) -> None:
     except FerOrchError:
         log.exception("the trial can't go on")
     except Exception:
-        if not spec.shares_gpu:
-            raise
-        log.exception("the trial failed on a GPU that it shares, and goes on alone on a whole one")
-        asked(spec, lambda: spec.folder.remove(FAILURE_FILE))  # it is not over
+        if spec.shares_gpu:
+            log.exception("the trial failed on a GPU that it shares")
+            asked(spec, lambda: spec.folder.remove(FAILURE_FILE))
+        raise
 
 
 def _send_output_to(path: Path) -> None:
@@ -140,25 +142,32 @@ class TrainRun:
         in between. A trial that gets on may fail as often as it likes. One that failed on a GPU
         that it shares, however, goes on alone on a whole one, where all of that holds.
         """
-        controllers_lost = 0
+        in_vain = 0
         while not self.stop_file.exists():
             if placed(spec, spec.session) is not spec:
                 spec = _moved(spec)
-            before = newest_checkpoint(spec)
+            before, known = newest_checkpoint(spec), len(entries_of(spec))
             try:
                 self._fit_once(spec)
-            except ray.train.TrainingFailedError:
-                if spec.shares_gpu:  # its worker died, maybe before it could note a start
+            except (ray.train.TrainingFailedError, ray.exceptions.RayActorError) as error:
+                if spec.shares_gpu and is_over(spec):  # but for Train's note of it
+                    return
+                if _must_move(error, spec, known):
                     spec = _moved(spec)
-                elif newest_checkpoint(spec) == before:
-                    raise
-            except ray.exceptions.RayActorError:
-                controllers_lost = controllers_lost + 1 if newest_checkpoint(spec) == before else 1
-                if controllers_lost > self.max_failures:
+                    continue
+                got_on = newest_checkpoint(spec) != before
+                in_vain = 1 if got_on else in_vain + 1
+                if self._is_enough(error, spec, got_on, in_vain):
                     raise
             else:
-                if not goes_on(spec):
+                if not was_preempted(spec):
                     return
+
+    def _is_enough(self, error: Exception, spec: TrialSpec, got_on: bool, in_vain: int) -> bool:
+        """Whether a trial has failed so often without a newer checkpoint that it is to end so."""
+        if isinstance(error, ray.train.TrainingFailedError) and not spec.shares_gpu:
+            return not got_on  # Train itself has started it again as often as it may
+        return in_vain > self.max_failures
 
     def _fit_once(self, spec: TrialSpec) -> None:
         # Heavy, and the worker, which imports this module too, does not need it.
@@ -186,7 +195,19 @@ class TrainRun:
         ).fit()
 
 
+def _must_move(error: Exception, spec: TrialSpec, known: int) -> bool:
+    """Whether the worker of a trial that shares its GPU died of what may be that.
+
+    It may have been before it could note a start. Not so where it noted, after the first `known`
+    entries, that its machine was to go, or an error that it would have anywhere.
+    """
+    if not spec.shares_gpu or not isinstance(error, ray.train.TrainingFailedError):
+        return False
+    end = last_end(spec, known)
+    return end is None or not (end.ours or end.cause is Cause.PREEMPTED)
+
+
 def _moved(spec: TrialSpec) -> TrialSpec:
-    """The trial with a whole GPU, which it may have to wait for."""
+    """The trial with a whole GPU, for which it may have to wait: its files say so of it by then."""
     forget_attempt(spec)
     return replace(spec, gpus=1.0)

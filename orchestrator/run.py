@@ -1,6 +1,6 @@
 """`run-all`: from a configuration to a report. Everything is checked before anything starts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from orchestrator.config import RunConfig
 from orchestrator.config_differences import differences
 from orchestrator.forecast import Forecast, measured_rates
 from orchestrator.nodes import nodes_of
-from orchestrator.plan import Resources, make_plan
+from orchestrator.plan import Plan, Resources, make_plan
 from orchestrator.preflight import (
     check_fingerprint,
     check_keras_backend,
@@ -43,6 +43,7 @@ from orchestrator.run_store import (
 from orchestrator.show import print_outcome, print_plan
 from trainers.architectures import check_image_size
 from trainers.backend import check_backend, keras_backend
+from trainers.checkpoint import Position
 from trainers.checkpoint_writer import persist
 from trainers.home import TRIALS_DIR
 from trainers.result import FAILURE_FILE, PROGRESS_FILE, TrialFailure, TrialState
@@ -86,7 +87,8 @@ def run_all(request: RunRequest, console: Console) -> int:
     if request.dry_run:
         with nodes_of(request.address, shares_gpus(request.config)) as nodes:
             resources = trial_resources(config, nodes)
-        plan = make_plan(config, rows, resources, _rates(store, config, resources))
+        todo = [name for name in _names(config, rows) if _is_to_do(request, store, name)]
+        plan = _plan_of(request, store, todo, rows, resources)
         print_plan(plan, config, store, rows, console)
         return 0
     is_new = store.read() is None
@@ -133,14 +135,23 @@ def _refuse_unfit_place(request: RunRequest, store: RunStore, console: Console) 
             check_cluster(request.config, store.address, nodes)
 
 
-def _rates(store: RunStore, config: RunConfig, resources: Resources) -> dict[str, float]:
-    """What the run has measured so far, images a second by architecture."""
+def _plan_of(
+    request: RunRequest,
+    store: RunStore,
+    names: Collection[str],
+    rows: Mapping[str, int],
+    resources: Resources,
+) -> Plan:
+    """The plan of the trials that are to do, at the rates that the run has measured so far."""
+    config = request.config
     records = [] if store.read() is None else store.trials()
-    return measured_rates(records, config.recipe.batch_size, resources)
+    rates = measured_rates(records, config.recipe.batch_size, resources)
+    begun = any(one.reached > Position() for one in records if one.name in names)
+    return make_plan(config, rows, resources, rates, only=names, begun=begun)
 
 
 def _names(config: RunConfig, rows: Mapping[str, int]) -> list[str]:
-    """All trials, longest first by their operations."""
+    """All trials, longest first by the table of architectures."""
     order = make_plan(config, rows, Resources(config.resources.cpus_per_trial, 0, 1))
     return [trial.name for trial in order.trials]
 
@@ -204,8 +215,7 @@ def _train(
         store.write(document)
         write_provenance(store.provenance_file, resources, request.address)
         store.publish(PROVENANCE_FILE)
-        rates = _rates(store, config, resources)
-        plan = make_plan(config, document.data.rows, resources, rates, only=names)
+        plan = _plan_of(request, store, names, document.data.rows, resources)
         order = [trial.name for trial in plan.trials]
         specs = trial_specs(config, store, order, resources, request.until_epoch)
         _forget_earlier(store, order)

@@ -60,7 +60,7 @@ class RunData(BaseModel):
 
 
 class RunDocument(BaseModel):
-    """`run.yaml`: what was asked for. `trials` are names in plan order (longest first)."""
+    """`run.yaml`: what was asked for. `trials` are all names, longest first by their table."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -68,8 +68,8 @@ class RunDocument(BaseModel):
     trials: list[str]
     config: dict[str, Any]
     data: RunData
-    keras_backend: str = "tensorflow"
-    """What Keras computes with; runs from before it was noted are TensorFlow's."""
+    keras_backend: str | None = None
+    """What Keras computes with; None in runs from before it was noted."""
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,10 @@ from trainers.checkpoint_writer import persist
 from trainers.entries import (
     ATTEMPTS_FILE,
     Attempt,
+    End,
     Entry,
-    attempts_of,
     entries_in,
     failed_on_shared_gpu,
-    may_lack_memory,
     parse_entries,
 )
 from trainers.home import CHECKPOINT_DIR
@@ -28,7 +27,7 @@ T = TypeVar("T")
 
 def asked(spec: TrialSpec, ask: Callable[[], T]) -> T:
     """What `ask` returns; storage that fails is asked again, then `StorageError` is raised."""
-    what = f"reading what is stored of {spec.name}"
+    what = f"asking the storage of {spec.name}"
     return persist(ask, what, 60 * spec.resilience.storage_minutes)
 
 
@@ -38,20 +37,30 @@ def newest_checkpoint(spec: TrialSpec) -> Position | None:
     return asked(spec, store.newest_position)
 
 
-def goes_on(spec: TrialSpec) -> bool:
-    """Whether a trial whose worker has let go is to be started again. Raises as `asked` does.
+def was_preempted(spec: TrialSpec) -> bool:
+    """Whether its last attempt ended as its machine was to go. Raises as `asked` does."""
+    end = last_end(spec)
+    return end is not None and end.cause is Cause.PREEMPTED
 
-    Its machine was to go, or it failed on a GPU that it shared.
+
+def last_end(spec: TrialSpec, known: int = 0) -> End | None:
+    """Why the last attempt ended, where it could still say so. Raises as `asked` does.
+
+    Only what was noted after the first `known` entries counts.
     """
-    attempts = attempts_of(_entries(spec))
-    if not attempts:
-        return False
-    attempt, end = attempts[-1]
-    if end is None:  # it has finished
-        return False
-    if end.cause is Cause.PREEMPTED:
+    noted = [one for one in entries_of(spec)[known:] if isinstance(one, Attempt | End)]
+    return noted[-1] if noted and isinstance(noted[-1], End) else None
+
+
+def is_over(spec: TrialSpec) -> bool:
+    """Whether a trial has its result, or an error that it would have anywhere.
+
+    Raises as `asked` does.
+    """
+    if asked(spec, lambda: spec.folder.has(RESULT_FILE)):
         return True
-    return spec.shares_gpu and may_lack_memory(attempt, end)
+    end = last_end(spec)
+    return end is not None and end.ours and asked(spec, lambda: spec.folder.has(FAILURE_FILE))
 
 
 def placed(spec: TrialSpec, session: str | None = None) -> TrialSpec:
@@ -59,7 +68,7 @@ def placed(spec: TrialSpec, session: str | None = None) -> TrialSpec:
 
     `session` and what makes a failure: see `failed_on_shared_gpu`. Raises as `asked` does.
     """
-    if not spec.shares_gpu or not failed_on_shared_gpu(_entries(spec), session):
+    if not spec.shares_gpu or not failed_on_shared_gpu(entries_of(spec), session):
         return spec
     return replace(spec, gpus=1.0)
 
@@ -71,14 +80,16 @@ def forget_attempt(spec: TrialSpec) -> None:
 
 
 def has_begun(trial_dir: Path, session: str) -> bool:
-    """Whether a trial runs, is over, or has had an attempt in this session."""
+    """Whether a trial runs, is over, or has had an attempt in this session; `trial_dir` is here."""
     if any((trial_dir / name).exists() for name in (PROGRESS_FILE, RESULT_FILE, FAILURE_FILE)):
         return True
     attempts = [entry for entry in entries_in(trial_dir) if isinstance(entry, Attempt)]
     return any(attempt.session == session for attempt in attempts)
 
 
-def _entries(spec: TrialSpec) -> list[Entry]:
+def entries_of(spec: TrialSpec) -> list[Entry]:
+    """What the trial's books hold, oldest first. Raises as `asked` does."""
+
     def entries() -> list[Entry]:
         known = spec.folder.has(ATTEMPTS_FILE)
         return parse_entries(spec.folder.read(ATTEMPTS_FILE)) if known else []

@@ -53,6 +53,14 @@ def test_the_first_start_is_no_restart(tmp_path: Path):
     assert (account.steps_repeated, account.seconds_lost) == (0, 0)
 
 
+def test_what_a_later_version_writes_besides_is_passed_over(tmp_path: Path):
+    begin(tmp_path, Position())
+    path = tmp_path / ATTEMPTS_FILE
+    before = entries_in(tmp_path)
+    path.write_text(path.read_text().replace('"kind"', '"mood": "good", "kind"'))
+    assert entries_in(tmp_path) == before != []
+
+
 def test_steps_done_twice_are_counted(tmp_path: Path):
     begin(tmp_path, Position()).step(Position(1, 4))  # killed here, a checkpoint after epoch 1
     second = begin(tmp_path, Position(1, 0))
@@ -219,12 +227,12 @@ def test_a_whole_gpu_has_two_tries_after_a_failure_on_a_shared_one(tmp_path: Pat
 
 
 def ended(
-    folder: Path, cause: Cause | None, *, shared_gpu: bool = True, on_purpose: bool = False
+    folder: Path, cause: Cause | None, *, shared_gpu: bool = True, ours: bool = False
 ) -> list[Entry]:
     """The entries after an attempt in session `one`; None: without a word."""
     books = begin(folder, Position(), shared_gpu=shared_gpu)
     if cause is not None:
-        books.end(cause, on_purpose=on_purpose)
+        books.end(cause, ours=ours)
     return books.entries()
 
 
@@ -245,7 +253,7 @@ def test_a_trial_that_has_not_begun_has_not_failed(tmp_path: Path):
 
 
 def test_errors_of_ours_and_on_whole_gpus_are_no_failures_of_a_shared_gpu(tmp_path: Path):
-    for folder, how in (("ours", {"on_purpose": True}), ("whole", {"shared_gpu": False})):
+    for folder, how in (("ours", {"ours": True}), ("whole", {"shared_gpu": False})):
         entries = ended(tmp_path / folder, Cause.FAILED, **how)
         assert not failed_on_shared_gpu(entries, "one")
 
@@ -265,7 +273,7 @@ def test_a_shared_gpu_is_blamed_for_a_process_that_vanished_and_not_for_a_lost_d
 
 
 def test_books_of_a_trial_that_shares_no_gpu_are_what_they_were(tmp_path: Path):
-    ended(tmp_path, Cause.FAILED, shared_gpu=False, on_purpose=True)
+    ended(tmp_path, Cause.FAILED, shared_gpu=False, ours=True)
     lines = (tmp_path / ATTEMPTS_FILE).read_text().splitlines()
     start, _, end = map(json.loads, lines)
     known = ["kind", "started_at", "session", "host", "pid", "cause", "lost_since"]
@@ -275,7 +283,7 @@ def test_books_of_a_trial_that_shares_no_gpu_are_what_they_were(tmp_path: Path):
     assert isinstance(first, Attempt)
     assert isinstance(last, End)
     assert not first.shared_gpu
-    assert not last.on_purpose
+    assert not last.ours
 
 
 def test_a_line_cut_short_by_a_kill_is_passed_over_and_swallows_none(tmp_path: Path):

@@ -242,6 +242,10 @@ def test_a_dry_run_names_the_data_and_how_far_the_run_is(
     assert f"data: {shards}, 16 training and 8 validation images" in done.output
     assert f"run directory: {tmp_path / 'run'}, 0 of 1 trial done" in done.output
     assert "1 trial, in the order of" in done.output
+    monkeypatch.setattr(run, "_is_to_do", lambda *_: False)
+    done = CliRunner().invoke(app, [*words, "--dry-run"])
+    assert "0 trials, in the order of" in done.output
+    assert "estimated 0 s in all" in done.output
 
 
 def test_more_than_the_machine_has_is_refused_before_anything_is_written(refused, tmp_path: Path):

@@ -3,10 +3,14 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from datasets.cache import stage
+from datasets.prepare import synth
 from trainers.cores import own_cores
 
 pytestmark = pytest.mark.skipif(
@@ -20,6 +24,20 @@ def test_the_thread_keeps_to_its_cores_and_gets_them_all_back(tmp_path: Path) ->
         assert len(cores) == 1
         assert os.sched_getaffinity(0) == cores
     assert os.sched_getaffinity(0) == allowed
+
+
+def test_images_are_decoded_on_a_trials_own_cores(tmp_path: Path) -> None:
+    synth(tmp_path / "shards", train=24, validation=2, size=24, seed=0)
+    decoded = "decode"
+    split = stage(tmp_path / "shards", tmp_path / "one", 24, mode="encoded").split("train")
+    with own_cores(1, tmp_path) as cores:
+        split.gather(np.arange(24))
+        assert len(cores) == 1
+        assert not any(one.name.startswith(decoded) for one in threading.enumerate())
+    if len(os.sched_getaffinity(0)) > 1:
+        split = stage(tmp_path / "shards", tmp_path / "one", 24, mode="encoded").split("train")
+        split.gather(np.arange(24))
+        assert any(one.name.startswith(decoded) for one in threading.enumerate())
 
 
 def test_two_trials_never_share_a_core(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from trainers.books import Books, End
+from trainers.books import Books
 from trainers.checkpoint import Position
+from trainers.entries import End
 from trainers.interruption import Cause
 from trainers.result import PROGRESS_FILE, RESULT_FILE, TrialProgress, TrialResult, read_record
 

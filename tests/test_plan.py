@@ -65,6 +65,15 @@ def test_where_all_is_measured_the_order_is_the_one_that_ends_earlier():
     assert hours == sorted(hours, reverse=True)
 
 
+def test_trials_that_have_begun_start_longest_first():
+    config = load_config(preset="paper")
+    places, rates = Resources(1, 0, 4), flops_alone(config)
+    hours = [trial.hours for trial in make_plan(config, PAPER_ROWS, places, rates).trials]
+    assert hours != sorted(hours, reverse=True)
+    plan = make_plan(config, PAPER_ROWS, places, rates, begun=True)
+    assert [trial.hours for trial in plan.trials] == sorted(hours, reverse=True)
+
+
 def test_a_run_that_goes_on_plans_what_is_left():
     config = load_config(preset="paper", seeds=[0, 1])
     left = {"mobilenet-s1", "resnet50-s0"}

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from datasets.prepare import synth
-from trainers.books import Books, Restored
+from trainers.books import Books
 from trainers.checkpoint import Position
+from trainers.entries import Restored
 from trainers.interruption import Cause
 from trainers.result import RESULT_FILE, TrialFailure, TrialResult, TrialState, read_record
 

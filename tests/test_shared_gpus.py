@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,7 +31,8 @@ from trainers.books import Books  # noqa: E402
 from trainers.context import LocalContext  # noqa: E402
 from trainers.entries import End, entries_in  # noqa: E402
 from trainers.interruption import STOP_FILE, Cause  # noqa: E402
-from trainers.result import FAILURE_FILE, PROGRESS_FILE, TrialFailure  # noqa: E402
+from trainers.result import FAILURE_FILE, PROGRESS_FILE, RESULT_FILE, TrialFailure  # noqa: E402
+from trainers.session import CacheChangedError  # noqa: E402
 from trainers.spec import TrialSpec  # noqa: E402
 from trainers.trial import run_trial  # noqa: E402
 from trainers.writing import write_failure  # noqa: E402
@@ -67,12 +69,12 @@ def fitted(spec: TrialSpec, *acts: Act) -> list[float]:
     return run.gpus
 
 
-def attempt(spec: TrialSpec, cause: Cause | None = None, on_purpose: bool = False) -> None:
+def attempt(spec: TrialSpec, cause: Cause | None = None, ours: bool = False) -> None:
     """One that the books tell of; without a cause it does not say why it ended."""
     books = Books(spec.trial_dir, spec.session, spec.shares_gpu)
     books.start()
     if cause is not None:
-        books.end(cause, on_purpose=on_purpose)
+        books.end(cause, ours=ours)
     books.close()
 
 
@@ -82,6 +84,7 @@ def finished(spec: TrialSpec) -> None:
 
 def failed(spec: TrialSpec) -> None:
     attempt(spec, Cause.FAILED)
+    raise ray.train.TrainingFailedError
 
 
 def preempted(spec: TrialSpec) -> None:
@@ -89,7 +92,36 @@ def preempted(spec: TrialSpec) -> None:
 
 
 def refused(spec: TrialSpec) -> None:
-    attempt(spec, Cause.FAILED, on_purpose=True)
+    attempt(spec, Cause.FAILED, ours=True)
+    (spec.trial_dir / FAILURE_FILE).write_text("{}")
+
+
+def refused_and_killed(spec: TrialSpec) -> None:
+    refused(spec)
+    raise ray.train.TrainingFailedError
+
+
+def cache_changed(spec: TrialSpec) -> None:
+    attempt(spec, Cause.FAILED, ours=True)
+    raise ray.train.TrainingFailedError
+
+
+def preempted_and_killed(spec: TrialSpec) -> None:
+    preempted(spec)
+    raise ray.train.TrainingFailedError
+
+
+def preempted_without_a_start(spec: TrialSpec) -> None:
+    """Its storage was full when it started."""
+    books = Books(spec.trial_dir, spec.session, spec.shares_gpu)
+    books.end(Cause.PREEMPTED)
+    books.close()
+
+
+def done_and_killed(spec: TrialSpec) -> None:
+    attempt(spec)
+    (spec.trial_dir / RESULT_FILE).write_text("{}")
+    raise ray.train.TrainingFailedError
 
 
 def killed(spec: TrialSpec) -> None:
@@ -117,7 +149,13 @@ def controller_lost(spec: TrialSpec) -> None:
         ([controller_lost, finished], [0.5, 1]),
         ([preempted, finished], [0.5, 0.5]),
         ([preempted, failed, preempted, finished], [0.5, 0.5, 1, 1]),
+        ([preempted_without_a_start, finished], [0.5, 0.5]),
+        ([preempted_and_killed, finished], [0.5, 0.5]),
+        ([preempted, killed_at_once, finished], [0.5, 0.5, 1]),
         ([refused], [0.5]),
+        ([refused_and_killed], [0.5]),
+        ([cache_changed, finished], [0.5, 0.5]),
+        ([done_and_killed], [0.5]),
         ([failed, refused], [0.5, 1]),
     ],
 )
@@ -133,6 +171,12 @@ def test_on_a_whole_gpu_a_failure_is_what_it_was(spec: TrialSpec):
         fitted(whole, killed_at_once)
     with pytest.raises(ray.train.TrainingFailedError):
         fitted(spec, failed, killed_at_once)
+
+
+def test_what_comes_again_on_a_share_ends(spec: TrialSpec):
+    with pytest.raises(ray.train.TrainingFailedError):
+        fitted(spec, *[cache_changed] * 9)
+    assert sum(isinstance(one, End) for one in entries_in(spec.trial_dir)) == 3  # max_failures + 1
 
 
 def test_a_worker_that_could_not_begin_is_not_sent_on_for_the_failure_before(spec: TrialSpec):
@@ -175,7 +219,8 @@ class TestTheWorker:
         self, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
     ):
         self.fails(monkeypatch, RuntimeError("CUDNN_STATUS_INTERNAL_ERROR"))
-        work({"spec": spec})
+        with pytest.raises(RuntimeError):
+            work({"spec": spec})
         assert not (spec.trial_dir / FAILURE_FILE).exists()
 
     def test_tells_train_of_it_on_a_whole_one(
@@ -195,10 +240,15 @@ class TestTheWorker:
 
 
 @pytest.mark.parametrize(
-    ("error", "on_purpose"), [(RuntimeError("cuBLAS"), False), (DataError("no shards"), True)]
+    ("error", "ours"),
+    [
+        (RuntimeError("cuBLAS"), False),
+        (DataError("no shards"), True),
+        (CacheChangedError("written to"), True),
+    ],
 )
 def test_the_books_tell_the_place_and_whether_an_error_is_ours(
-    error: Exception, on_purpose: bool, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
+    error: Exception, ours: bool, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
 ):
     def configure(*_: object) -> None:
         raise error
@@ -209,7 +259,7 @@ def test_the_books_tell_the_place_and_whether_an_error_is_ours(
     start, end = entries_in(spec.trial_dir)
     assert start.shared_gpu
     assert isinstance(end, End)
-    assert (end.cause, end.on_purpose) == (Cause.FAILED, on_purpose)
+    assert (end.cause, end.ours) == (Cause.FAILED, ours)
 
 
 def test_a_continued_run_gives_a_whole_gpu_to_what_failed_on_a_share(
@@ -218,7 +268,8 @@ def test_a_continued_run_gives_a_whole_gpu_to_what_failed_on_a_share(
     names = [f"resnet50-s{seed}" for seed in range(4)]
     acts = [failed, preempted, finished]  # the driver of the last went with it
     for name, act in zip(names[:3], acts, strict=True):
-        act(replace(spec, name=name, trial_dir=tmp_path / "trials" / name))
+        with suppress(ray.train.TrainingFailedError):
+            act(replace(spec, name=name, trial_dir=tmp_path / "trials" / name))
     config = load_config(preset="demo", only=["resnet50"], seeds=[0, 1, 2, 3])
     sharing = Sharing({"resnet50": 0.5}, whole=1, concurrent=2)
     resources = Resources(1, 1.0, 2, sharing=sharing)
@@ -228,7 +279,7 @@ def test_a_continued_run_gives_a_whole_gpu_to_what_failed_on_a_share(
 
 def test_a_trial_has_begun_once_it_has_an_attempt_in_this_session(spec: TrialSpec):
     assert not has_begun(spec.trial_dir, "one")
-    failed(spec)
+    attempt(spec, Cause.FAILED)
     assert has_begun(spec.trial_dir, "one")
     assert not has_begun(spec.trial_dir, "two")
     (spec.trial_dir / PROGRESS_FILE).write_text("{}")
@@ -240,7 +291,7 @@ def test_others_wait_only_for_those_that_have_not_begun(
     session: str, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
 ):
     """The first had a share, and waits for a whole GPU."""
-    failed(replace(spec, session=session))
+    attempt(replace(spec, session=session), Cause.FAILED)
     later = replace(spec, name="later-s0", trial_dir=spec.run_dir / "trials" / "later-s0")
     fits: list[str] = []
     run = SimpleNamespace(stop_file=spec.run_dir / STOP_FILE, fit=lambda one: fits.append(one.name))

@@ -123,12 +123,10 @@ class Books:
             self._regain = max(reached, position), self._attempt.lost_since
         self.step(position)
 
-    def end(
-        self, cause: Cause, reason: str = "", traceback: str = "", on_purpose: bool = False
-    ) -> None:
-        """Note why this attempt ends before its trial is finished; `on_purpose`: see `End`."""
+    def end(self, cause: Cause, reason: str = "", traceback: str = "", ours: bool = False) -> None:
+        """Note why this attempt ends before its trial is finished; `ours`: see `End`."""
         reached = self.reached()
-        ours = on_purpose and self._shared_gpu
+        ours = ours and self._shared_gpu
         end = End(cause, reached.epoch, reached.step, reason, traceback, self._is_on, ours)
         self._append(end)
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from trainers.checkpoint import Position
@@ -11,7 +11,7 @@ from trainers.interruption import Cause
 ATTEMPTS_FILE = "attempts.jsonl"
 
 # Of a trial that shares no GPU the lines stay what they were before there was sharing.
-_ONLY_WHERE_TRUE = frozenset({"shared_gpu", "on_purpose"})
+_ONLY_WHERE_TRUE = frozenset({"shared_gpu", "ours"})
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class End:
     traceback: str = ""
     is_on: bool = True
     """False when it ended before it had taken up its checkpoint: the step is the one before's."""
-    on_purpose: bool = False
-    """On a shared GPU: an error of ours (data, storage, the loss), which a whole one won't mend."""
+    ours: bool = False
+    """On a shared GPU: an error that we raise (data, storage, the loss); no other GPU mends it."""
 
     @property
     def position(self) -> Position:
@@ -85,7 +85,8 @@ def parse_entries(content: bytes) -> list[Entry]:
             kind = _KINDS[values.pop("kind")]
             if values.get("cause") is not None:
                 values["cause"] = Cause(values["cause"])
-            found.append(kind(**values))
+            known = {one.name for one in fields(kind)}  # a later version may write more
+            found.append(kind(**{name: values[name] for name in known & values.keys()}))
         except (ValueError, TypeError, KeyError, AttributeError):
             continue
     return found
@@ -138,4 +139,4 @@ def failed_on_shared_gpu(entries: Sequence[Entry], session: str | None) -> bool:
 
 def may_lack_memory(attempt: Attempt, end: End) -> bool:
     """Whether an attempt ended by what may be want of memory on a GPU that it shared."""
-    return attempt.shared_gpu and end.cause.is_failure and not end.on_purpose
+    return attempt.shared_gpu and end.cause.is_failure and not end.ours

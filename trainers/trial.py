@@ -22,7 +22,7 @@ from trainers.result import (
     TrialResult,
     read_record,
 )
-from trainers.session import Session
+from trainers.session import CacheChangedError, Session
 from trainers.spec import TrialSpec
 from trainers.watchdog import Watchdog
 from trainers.writing import write_failure
@@ -71,8 +71,8 @@ def _attempt(spec: TrialSpec, context: TrialContext, books: Books) -> TrialResul
     except Exception as error:
         failure = _failure(spec, error)
         with suppress(OSError):  # the storage may be what failed
-            ours = isinstance(error, FerOrchError)
-            books.end(_cause(error), failure.reason, failure.traceback, on_purpose=ours)
+            ours = isinstance(error, FerOrchError | CacheChangedError)
+            books.end(_cause(error), failure.reason, failure.traceback, ours=ours)
             write_failure(spec.trial_dir, failure)
         raise
 
