@@ -28,6 +28,7 @@ ROW = Architecture(
     gmacs_224=0.1,
     mega_activations_224=1.0,
     setup_s=1,
+    relative_rate=1,
     weights_file="",
 )
 
