@@ -152,7 +152,7 @@ class TestFacts:
         assert node_facts._seen_gpus("jax") is None
 
     def test_storage_is_measured_and_left_as_it_was(self, tmp_path: Path):
-        measured = try_storage(Questions(tmp_path, str(tmp_path)))
+        measured = try_storage(Questions(tmp_path, storage=str(tmp_path)))
         assert measured.problem is None
         assert measured.write_rate
         assert measured.read_rate
