@@ -103,9 +103,15 @@ def check_fingerprint(store: RunStore, document: RunDocument) -> None:
         )
 
 
-def check_keras_backend(store: RunStore) -> None:
-    """Refuse to go on with a run on another of Keras' backends, which gives other bits."""
+def check_keras_backend(config: RunConfig, store: RunStore) -> None:
+    """Refuse what Keras' backend can't do, and to go on with a run on another, of other bits."""
     earlier, now = store.read(), keras_backend()
+    gpus = config.resources.gpus_per_trial
+    if now == "jax" and isinstance(gpus, float) and gpus > 1:
+        raise ConfigError(
+            f"resources.gpus_per_trial is {gpus:g}, and Keras' JAX backend trains a trial on one "
+            "GPU: set resources.gpus_per_trial=1, or KERAS_BACKEND=tensorflow"
+        )
     if earlier and earlier.keras_backend not in (None, now):
         raise ConfigError(
             f"{store.place} holds a run on Keras' backend {earlier.keras_backend}, and this would "

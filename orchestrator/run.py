@@ -114,7 +114,7 @@ def run_all(request: RunRequest, console: Console) -> int:
 
 
 def _refuse_other_config(store: RunStore, config: RunConfig) -> None:
-    check_keras_backend(store)
+    check_keras_backend(config, store)
     earlier = store.read()
     if earlier is None:
         return

@@ -103,6 +103,20 @@ def test_a_run_goes_on_with_what_it_began_to_compute_with(
         assert file.read_bytes() == before
 
 
+def test_several_gpus_on_jax_are_refused_before_anything_is_asked(
+    request_: RunRequest, asked: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(environment, "find_spec", lambda name: name)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    config = load_config(preset="demo", settings=["resources.gpus_per_trial=2"])
+    for dry_run in (True, False):
+        one = replace(request_, config=config, dry_run=dry_run)
+        with pytest.raises(ConfigError, match="gpus_per_trial is 2, and Keras' JAX backend"):
+            run_all(one, Console(quiet=True))
+    assert asked == []
+    assert not Path(request_.run_dir).exists()
+
+
 def test_a_run_of_before_its_backend_was_noted_goes_on_with_either(
     request_: RunRequest, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ):
