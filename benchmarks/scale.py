@@ -4,13 +4,15 @@
 
 A run of TRIALSxSLOTS goes through Tune and Train as `run-all`'s do, but its workers sleep and then
 have a result that was made up before. Printed are, as Markdown: seconds a trial takes beyond its
-sleep, and the memory (proportional set size) of the driver, of the GCS, and of what each slot keeps
-on the head and on its worker's node. Then, for each number of trials, the seconds and the memory of
-a report over 4,000 validation images.
+sleep, the cores that all slots' processes on the head are busy with while every worker sleeps (the
+least of any two seconds: give `--seconds 60`), and the memory (proportional set size) of the
+driver, of the GCS, and of what the slots keep on the head and on their workers' nodes. Then, for
+each number of trials, the seconds and the memory of a report over 4,000 validation images.
 """
 
 import argparse
 import json
+import math
 import os
 import resource
 import sys
@@ -35,9 +37,10 @@ from trainers.recipe import RECIPES  # noqa: E402
 from trainers.resilience import Resilience  # noqa: E402
 from trainers.spec import TrialSpec  # noqa: E402
 
+_ON_THE_HEAD = "slot, on the head"
 _KINDS = {  # a process by what its title or command line begins with
     "GCS": "gcs_server",
-    "slot, on the head": ("ray::ImplicitFunc", "ray::trial", "ray::TrainController", "ray::bundle"),
+    _ON_THE_HEAD: ("ray::ImplicitFunc", "ray::trial", "ray::TrainController", "ray::bundle"),
     "slot, on its node": ("ray::RayTrainWorker", "ray::SynchronizationActor", "ray::_RayTrain"),
     "idle": "ray::IDLE",
 }
@@ -50,10 +53,17 @@ class Memory:
 
     peak: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     titles: set[str] = field(default_factory=set)
+    quiet_cores: float = math.inf
+    """The least that the slots' processes on the head used between two samples, while they were
+    the most."""
+    _seconds: dict[str, float] = field(default_factory=dict)  # of CPU, by process
+    _sampled_at: float = 0.0
+    _most: int = 0
 
     def sample(self) -> None:
         """Look at all processes once."""
         sums: dict[str, float] = defaultdict(float)
+        seconds: dict[str, float] = {}
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 title = (
@@ -62,10 +72,22 @@ class Memory:
                 kind = self._kind(int(process.name), title)
                 if kind:
                     sums[kind] += _pss_mib(process)
+                if kind == _ON_THE_HEAD:
+                    seconds[process.name] = _cpu_s(process)
             except OSError:  # it has ended
                 continue
         for kind, mib in sums.items():
             self.peak[kind] = max(self.peak[kind], mib)
+        self._compare(seconds)
+
+    def _compare(self, seconds: dict[str, float]) -> None:
+        now = time.perf_counter()
+        if len(seconds) > self._most:
+            self._most, self.quiet_cores = len(seconds), math.inf
+        if len(seconds) == self._most and seconds.keys() == self._seconds.keys():
+            used = sum(seconds.values()) - sum(self._seconds.values())
+            self.quiet_cores = min(self.quiet_cores, used / (now - self._sampled_at))
+        self._seconds, self._sampled_at = seconds, now
 
     def _kind(self, process: int, title: str) -> str | None:
         if process == os.getpid():
@@ -76,6 +98,12 @@ class Memory:
             if title.startswith(begin) or (kind == "GCS" and "/gcs_server " in title):
                 return kind
         return None
+
+
+def _cpu_s(process: Path) -> float:
+    """Seconds of CPU that a process has used."""
+    after_name = (process / "stat").read_text().rpartition(")")[2].split()
+    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _pss_mib(process: Path) -> float:
@@ -148,7 +176,8 @@ def run_here(work: Path, trials: int, slots: int, seconds: float) -> dict[str, A
         ended.set()
     if errors:
         raise SystemExit(str(next(iter(errors.items()))))
-    return {"seconds": took, "titles": sorted(memory.titles)} | memory.peak
+    found = {"seconds": took, "titles": sorted(memory.titles), "cores": memory.quiet_cores}
+    return found | memory.peak
 
 
 def _names(trials: int) -> list[str]:
@@ -214,17 +243,17 @@ def main() -> None:
         return
     kinds = ("driver", *_KINDS)
     print(
-        f"| trials | slots | seconds | beyond the sleep, a trial | {', MiB | '.join(kinds)}, MiB |"
+        "| trials | slots | seconds | beyond the sleep, a trial | cores, all asleep | "
+        f"{', MiB | '.join(kinds)}, MiB |"
     )
-    print(f"|{'--:|' * (4 + len(kinds))}")
+    print(f"|{'--:|' * (5 + len(kinds))}")
     for run in chosen.runs.split(","):
         trials, slots = map(int, run.split("x"))
         found = _child(chosen.work, "--run", run, "--seconds", chosen.seconds)
         beyond = found["seconds"] * slots / trials - chosen.seconds
         cells = [f"{found.get(kind, 0.0):.0f}" for kind in kinds]
-        print(
-            f"| {trials} | {slots} | {found['seconds']:.0f} | {beyond:.1f} | {' | '.join(cells)} |"
-        )
+        figures = f"{found['seconds']:.0f} | {beyond:.1f} | {found['cores']:.2f}"
+        print(f"| {trials} | {slots} | {figures} | {' | '.join(cells)} |", flush=True)
         print(found["titles"], file=sys.stderr)
     print("\n| trials | report, s | peak, MiB | page, MiB |\n|--:|--:|--:|--:|")
     for count in filter(None, chosen.reports.split(",")):
