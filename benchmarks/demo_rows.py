@@ -20,7 +20,7 @@ from trainers.architectures import ARCHITECTURES
 from trainers.entries import ATTEMPTS_FILE, Attempt, parse_entries
 from trainers.result import RESULT_FILE
 
-BARE_STEPS = 12
+BARE_STEPS = 8
 SLOTS = range(1, 17)
 
 
