@@ -9,6 +9,7 @@ both runs by kind, and what the second trial added, a minute of training.
 
 import argparse
 import logging
+import re
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ KINDS = {
     "write": "a file is written",
     "delete": "a file is removed",
 }
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Counted(logging.Handler):
@@ -39,7 +41,8 @@ class Counted(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Sort one line: `... "GET /bucket/name HTTP/1.1" 200 -`."""
-        request = record.getMessage().partition('"')[2].partition('"')[0].split()
+        line = _COLOUR.sub("", record.getMessage())  # of all answers but 200
+        request = line.partition('"')[2].partition('"')[0].split()
         if len(request) == 3:
             self.kinds[self._kind(request[0], request[1])] += 1
 
@@ -49,6 +52,8 @@ class Counted(logging.Handler):
             return "list"
         if path.partition("?")[0].endswith("/stop"):
             return "stop"
+        if method == "POST" and "?delete" in path:
+            return "delete"
         return {"HEAD": "head", "GET": "read", "DELETE": "delete"}.get(method, "write")
 
 
