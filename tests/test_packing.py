@@ -212,7 +212,8 @@ def test_a_dry_run_shows_each_trials_share(tmp_path: Path, monkeypatch: pytest.M
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)  # `models` hides the GPUs
-    words = ["run-all", "--dry-run", "--preset", "demo", "--set", AUTO, "--only"]
+    words = ["run-all", "--dry-run", "--preset", "demo", "--set", AUTO]
+    words += ["--run-dir", str(tmp_path / "run"), "--only"]
     done = CliRunner().invoke(app, [*words, "mobilenet,resnet152"])
     assert done.exit_code == 0, done.output
     assert "a GPU's share by its memory, 1 to 2 at once" in done.output
