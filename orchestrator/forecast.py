@@ -52,9 +52,9 @@ class Forecast:
     """Tells how long a run still takes, or a stage of it that ends at `until_epoch`.
 
     `rows` are the images of each split; `order` are the names of the trials that are to do, as they
-    start, where that is known. A trial that had to leave a shared GPU is counted as if it
-    had its share still. It keeps the last rate of each architecture: a trial that
-    evaluates or compiles tells none.
+    start, where that is known. A trial that had to leave a shared GPU is counted as if it had its
+    share still. It keeps the last rate of each architecture: a trial that evaluates or compiles
+    tells none.
     """
 
     def __init__(

@@ -208,6 +208,6 @@ def _must_move(error: Exception, spec: TrialSpec, known: int) -> bool:
 
 
 def _moved(spec: TrialSpec) -> TrialSpec:
-    """The trial with a whole GPU, for which it may have to wait: its files say so of it by then."""
+    """The trial with a whole GPU; while it waits for one it neither runs nor is over."""
     forget_attempt(spec)
     return replace(spec, gpus=1.0)

@@ -5,11 +5,12 @@
 at 224x224 pixels (convolutions and dense layers of the built Keras model without its top, counted
 by `trainers.model.count_macs`). `mega_activations_224` is what its layers give out for one such
 image, in units of 1e6 values (`trainers.model.count_activations`). `setup_s` is about how many
-seconds one core of 2.6 GHz takes to import Keras, build the model and trace its first step. `relative_rate` is how many operations a
-second that core does in its training, beside ResNet50's (76 pixels, batches of 8).
-`min_size` is the smallest image side that Keras' builder accepts without its top. `preprocessing`
-names the input convention of the ImageNet weights: `caffe` (BGR, mean subtracted), `tf` (-1 to 1),
-`torch` (0 to 1, standardised). `weights_file` is Keras' name for the file without its top.
+seconds one core of 2.6 GHz takes to import Keras, build the model and trace its first step.
+`relative_rate` is how many operations a second that core does in its training, beside ResNet50's
+(from one run of the demo: 76 pixels, batches of 8). `min_size` is the smallest image side that
+Keras' builder accepts without its top. `preprocessing` names the input convention of the ImageNet
+weights: `caffe` (BGR, mean subtracted), `tf` (-1 to 1), `torch` (0 to 1, standardised).
+`weights_file` is Keras' name for the file without its top.
 """
 
 from collections.abc import Iterable
