@@ -6,8 +6,10 @@ A run of TRIALSxSLOTS goes through Tune and Train as `run-all`'s do, but its wor
 have a result that was made up before. Printed are, as Markdown: seconds a trial takes beyond its
 sleep, the cores that all slots' processes on the head are busy with while every worker sleeps (the
 least of any two seconds: give `--seconds 60`), and the memory (proportional set size) of the
-driver, of the GCS, and of what the slots keep on the head and on their workers' nodes. Then, for
-each number of trials, the seconds and the memory of a report over 4,000 validation images.
+driver, of the GCS, and of what the slots keep on the head and on their workers' nodes. A second
+table has the seconds of a core that each kind of process took, a trial; what a process does within
+the two seconds before its end is not seen. Then, for each number of trials, the seconds and the
+memory of a report over 4,000 validation images.
 """
 
 import argparse
@@ -53,12 +55,22 @@ class Memory:
 
     peak: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     titles: set[str] = field(default_factory=set)
+    busy: dict[tuple[str, str], float] = field(default_factory=dict)
+    """Seconds of CPU of each process, by its kind and number, when it was last seen."""
     quiet_cores: float = math.inf
     """The least that the slots' processes on the head used between two samples, while they were
     the most."""
     _seconds: dict[str, float] = field(default_factory=dict)  # of CPU, by process
     _sampled_at: float = 0.0
     _most: int = 0
+
+    @property
+    def core_seconds(self) -> dict[str, float]:
+        """Seconds of CPU of all processes of a kind."""
+        sums: dict[str, float] = defaultdict(float)
+        for (kind, _), seconds in self.busy.items():
+            sums[kind] += seconds
+        return sums
 
     def sample(self) -> None:
         """Look at all processes once."""
@@ -70,10 +82,12 @@ class Memory:
                     (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 )
                 kind = self._kind(int(process.name), title)
-                if kind:
-                    sums[kind] += _pss_mib(process)
+                if not kind:
+                    continue
+                sums[kind] += _pss_mib(process)
+                self.busy[kind, process.name] = _cpu_s(process)
                 if kind == _ON_THE_HEAD:
-                    seconds[process.name] = _cpu_s(process)
+                    seconds[process.name] = self.busy[kind, process.name]
             except OSError:  # it has ended
                 continue
         for kind, mib in sums.items():
@@ -177,7 +191,7 @@ def run_here(work: Path, trials: int, slots: int, seconds: float) -> dict[str, A
     if errors:
         raise SystemExit(str(next(iter(errors.items()))))
     found = {"seconds": took, "titles": sorted(memory.titles), "cores": memory.quiet_cores}
-    return found | memory.peak
+    return found | {"MiB": memory.peak, "core-seconds": memory.core_seconds}
 
 
 def _names(trials: int) -> list[str]:
@@ -223,6 +237,27 @@ def _child(*words: object) -> Any:
         return figures_of("scale.py", folder, *words[1:])
 
 
+def _print_runs(work: Path, runs: list[str], seconds: float) -> None:
+    kinds, spent = ("driver", *_KINDS), []
+    print(
+        "| trials | slots | seconds | beyond the sleep, a trial | cores, all asleep | "
+        f"{', MiB | '.join(kinds)}, MiB |"
+    )
+    print(f"|{'--:|' * (5 + len(kinds))}")
+    for run in runs:
+        trials, slots = map(int, run.split("x"))
+        found = _child(work, "--run", run, "--seconds", seconds)
+        beyond = found["seconds"] * slots / trials - seconds
+        cells = [f"{found['MiB'].get(kind, 0.0):.0f}" for kind in kinds]
+        figures = f"{found['seconds']:.0f} | {beyond:.1f} | {found['cores']:.2f}"
+        print(f"| {trials} | {slots} | {figures} | {' | '.join(cells)} |", flush=True)
+        print(found["titles"], file=sys.stderr)
+        cells = [f"{found['core-seconds'].get(kind, 0.0) / trials:.2f}" for kind in kinds]
+        spent.append(f"| {trials} | {slots} | {' | '.join(cells)} |")
+    print(f"\n| trials | slots | {' | '.join(kinds)} |\n|{'--:|' * (2 + len(kinds))}")
+    print("\n".join(spent), flush=True)
+
+
 def main() -> None:
     """Measure all and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -241,20 +276,7 @@ def main() -> None:
     if chosen.report:
         print(json.dumps(report_here(chosen.work, chosen.report)))
         return
-    kinds = ("driver", *_KINDS)
-    print(
-        "| trials | slots | seconds | beyond the sleep, a trial | cores, all asleep | "
-        f"{', MiB | '.join(kinds)}, MiB |"
-    )
-    print(f"|{'--:|' * (5 + len(kinds))}")
-    for run in chosen.runs.split(","):
-        trials, slots = map(int, run.split("x"))
-        found = _child(chosen.work, "--run", run, "--seconds", chosen.seconds)
-        beyond = found["seconds"] * slots / trials - chosen.seconds
-        cells = [f"{found.get(kind, 0.0):.0f}" for kind in kinds]
-        figures = f"{found['seconds']:.0f} | {beyond:.1f} | {found['cores']:.2f}"
-        print(f"| {trials} | {slots} | {figures} | {' | '.join(cells)} |", flush=True)
-        print(found["titles"], file=sys.stderr)
+    _print_runs(chosen.work, [run for run in chosen.runs.split(",") if run], chosen.seconds)
     print("\n| trials | report, s | peak, MiB | page, MiB |\n|--:|--:|--:|--:|")
     for count in filter(None, chosen.reports.split(",")):
         found = _child(chosen.work, "--report", count)

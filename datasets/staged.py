@@ -186,10 +186,8 @@ class _EncodedImages:
         def fill() -> None:
             for place in places:
                 row = indices[place]
-                data = self._flat[self._starts[row] : self._ends[row]].tobytes()
-                images_BHWC[place] = load_stored(
-                    data, key.encoding, key.stored_size, key.image_size
-                )
+                data = self._flat[self._starts[row] : self._ends[row]]
+                load_stored(data, key.encoding, key.stored_size, key.image_size, images_BHWC[place])
 
         # A task for each thread and not for each image, of which a small one costs no more.
         helpers = min(self._helpers, len(indices) - 1)

@@ -12,6 +12,7 @@ from PIL import Image
 from datasets.images import (
     MAX_PIXELS,
     UnreadableImageError,
+    _plain_jpeg,
     decode_rgb,
     load_stored,
     read_image_file,
@@ -155,3 +156,70 @@ def test_broken_exif_says_nothing_about_whole_pixels(exif: bytes, size: int) -> 
     assert np.array_equal(decode_rgb(data), pixels)
     stored = store_image(data, 24, "jpeg")
     assert decode_rgb(stored).shape == (24, 24, 3)
+
+
+def jpeg(image: Image.Image, **options: object) -> bytes:
+    return encoded(image, "JPEG", **options)
+
+
+@pytest.mark.parametrize("size", [1, 7, 33, 64])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"quality": 5},
+        {"quality": 92},
+        {"quality": 100, "optimize": True},
+        {"progressive": True},
+        {"restart_marker_blocks": 1},
+    ],
+)
+def test_shards_jpegs_have_the_pixels_that_pillow_sees(
+    size: int, subsampling: str, options: dict[str, object]
+) -> None:
+    data = jpeg(Image.fromarray(picture(4, size)), subsampling=subsampling, **options)
+    assert _plain_jpeg(data, size, None) is not None
+    assert np.array_equal(load_stored(data, "jpeg", size, size), decode_rgb(data))
+    # Straight from a map that can't be written to, straight to a place in a batch.
+    batch_BHWC = np.zeros((2, size, size, 3), np.uint8)
+    mapped = np.frombuffer(data, np.uint8)
+    assert _plain_jpeg(mapped, size, batch_BHWC[1]) is not None
+    assert load_stored(mapped, "jpeg", size, size, batch_BHWC[0]) is not None
+    assert np.array_equal(batch_BHWC, np.stack([decode_rgb(data)] * 2))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        jpeg(Image.fromarray(picture(4)).convert("L")),
+        jpeg(Image.fromarray(picture(4)).convert("CMYK")),
+        encoded(Image.fromarray(picture(4)), "PNG"),
+    ],
+)
+def test_what_is_no_colour_jpeg_is_left_to_pillow(data: bytes) -> None:
+    size = picture(4).shape[0]
+    assert _plain_jpeg(data, size, None) is None
+    out = np.zeros((size, size, 3), np.uint8)
+    assert load_stored(data, "jpeg", size, size, out) is out
+    assert np.array_equal(out, decode_rgb(data))
+
+
+def test_a_damaged_jpeg_says_what_pillow_says_of_it() -> None:
+    whole = jpeg(Image.fromarray(picture(1, 200)))
+    with pytest.raises(UnreadableImageError, match="truncated"):
+        load_stored(whole[:-900], "jpeg", 200, 200)
+    with pytest.raises(UnreadableImageError, match="expected 100 squared"):
+        load_stored(whole, "jpeg", 100, 100)
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2 : len(whole) // 2 + 8] = bytes(8)
+    # libjpeg only warns; so Pillow takes it, and the pixels are Pillow's.
+    assert np.array_equal(load_stored(bytes(damaged), "jpeg", 200, 200), decode_rgb(bytes(damaged)))
+
+
+@pytest.mark.parametrize("encoding", ["jpeg", "png", "raw"])
+@pytest.mark.parametrize("size", [48, 24])
+def test_pixels_go_where_they_are_wanted(encoding: str, size: int) -> None:
+    stored = store_image(picture(5, 48), 48, encoding)  # type: ignore[arg-type]
+    out = np.zeros((size, size, 3), np.uint8)
+    assert load_stored(stored, encoding, 48, size, out) is out  # type: ignore[arg-type]
+    assert np.array_equal(out, load_stored(stored, encoding, 48, size))  # type: ignore[arg-type]
