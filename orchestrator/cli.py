@@ -5,6 +5,8 @@ started; 130 interrupted, the same command continues; 70 an unexpected error, wi
 """
 
 import json
+import os
+import select
 import shlex
 import shutil
 import signal
@@ -32,6 +34,7 @@ from orchestrator.watch_cli import watch_preemption_command
 
 _WRONG_REQUEST = 2
 _INTERRUPTED = 130
+_NO_READER = 128 + signal.SIGPIPE  # as of a program that the signal ended
 _UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h: 1 would say that a report was written
 
 
@@ -50,9 +53,20 @@ class _Commands(TyperGroup):
         except Exception as error:
             if isinstance(error, (typer.Exit, typer.Abort)) or hasattr(error, "exit_code"):
                 raise
+            if isinstance(error, BrokenPipeError) and _reader_is_gone():
+                # As with `| head`. What is left to print would be complained of at exit.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise typer.Exit(_NO_READER) from error
             traceback.print_exc()
             _complain("unexpected error, probably a fault of fer-orch; a run can be continued")
             raise typer.Exit(_UNEXPECTED) from error
+
+
+def _reader_is_gone() -> bool:
+    """Whether standard output is a pipe that nobody reads any more."""
+    asked = select.poll()
+    asked.register(sys.stdout.fileno(), 0)  # An error is told whatever is asked for.
+    return any(found & select.POLLERR for _, found in asked.poll(0))
 
 
 def _command() -> str:

@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from trainers.architectures import ARCHITECTURES
-from trainers.backend import check_backend
+from trainers.backend import check_backend, prepare_prediction
 
 
 def model_rows() -> list[dict[str, Any]]:
@@ -16,7 +16,7 @@ def model_rows() -> list[dict[str, Any]]:
     check_backend()
     # Only shapes are needed: leave GPUs to others and TensorFlow's greeting off the terminal.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    prepare_prediction()
     from trainers.model import count_parameters_1000
 
     return [

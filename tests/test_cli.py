@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -257,6 +259,15 @@ def test_more_than_the_machine_has_is_refused_before_anything_is_written(refused
 def test_report_and_status_of_no_run_say_so(refused, tmp_path: Path):
     assert "run.yaml" in refused("status", tmp_path)
     assert str(tmp_path) in refused("report", tmp_path)
+
+
+@pytest.mark.slow
+def test_a_reader_that_goes_ends_a_command_without_a_word():
+    words = (sys.executable, "-m", "orchestrator", "models", "--json")
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout
+    process.stdout.close()  # as `| head -0` does
+    assert (process.wait(120), process.stderr and process.stderr.read()) == (128 + 13, "")
 
 
 @pytest.mark.slow
