@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench_work import Bench, trained, worker_environment
+from bench_work import BARE_STEPS, Bench, trained, worker_environment
 from checkpoint_cost import checkpoint_cost
 from children import figures_of
 from demo_rows import demo_rows
@@ -56,18 +56,10 @@ def input_rows(bench: Bench) -> list[Row]:
 
 def training_rows(bench: Bench) -> list[Row]:
     """Steps, start and memory of a trial, and of bare Keras."""
-    work = bench.images(STEPS)
     rows = []
     for name in sorted({*STEADY, *STARTS}):
         say(f"training: {name}")
-        trial, bare = zip(
-            *(
-                (trained("trial", work, name), trained("bare", work, name))
-                for _ in range(bench.repetitions)
-            ),
-            strict=True,
-        )
-        bench.bare[name] = STEPS, bare[-1]
+        trial, bare = zip(*(_pair(bench, name) for _ in range(bench.repetitions)), strict=True)
         rows += [
             compare(
                 f"{what}: {name}",
@@ -80,6 +72,19 @@ def training_rows(bench: Bench) -> list[Row]:
             if name in names
         ]
     return sorted(rows, key=lambda row: row.name.partition(":")[0])
+
+
+def _pair(bench: Bench, name: str) -> tuple[dict[str, float], dict[str, float]]:
+    """Figures of a trial and of bare Keras, one after the other; no more than will be asked for."""
+    if name in STEADY:
+        work, steps = bench.images(STEPS), STEPS
+        trial, bare = trained("trial", work, name), trained("bare", work, name)
+    else:
+        work, steps = bench.images(BARE_STEPS), BARE_STEPS
+        trial = trained("trial", work, name, "--until", "first-step")
+        bare = trained("bare", work, name, "--until", "training")
+    bench.bare[name] = steps, bare
+    return trial, bare
 
 
 def report_rows(bench: Bench) -> list[Row]:
@@ -123,7 +128,7 @@ def _column(found: Sequence[dict[str, float]], name: str) -> list[float]:
 
 def checkpoint_rows(bench: Bench) -> list[Row]:
     """Training time with checkpoints at the default interval, for the largest state."""
-    cost = checkpoint_cost(bench.work / "checkpoint", steps=40, every=20, repetitions=1)
+    cost = checkpoint_cost(bench.work / "checkpoint", steps=24, every=12, repetitions=1)
     return [
         compare(
             f"checkpoint: {cost.interval:.0f} s of training ResNet152, with the one it takes",

@@ -13,6 +13,9 @@ from datasets.labels import NUM_CLASSES
 from datasets.prepare import synth
 from trainers.backend import allocator_environment, keras_environment
 
+BARE_STEPS = 8
+"""Of bare runs whose first step and rate alone are asked for."""
+
 
 @dataclass(frozen=True)
 class Bench:

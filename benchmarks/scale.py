@@ -55,8 +55,8 @@ class Memory:
 
     peak: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     titles: set[str] = field(default_factory=set)
-    busy: dict[tuple[str, str], float] = field(default_factory=dict)
-    """Seconds of CPU of each process, by its kind and number, when it was last seen."""
+    busy: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """Kind and seconds of CPU of each process, by its number, when it was last seen."""
     quiet_cores: float = math.inf
     """The least that the slots' processes on the head used between two samples, while they were
     the most."""
@@ -68,7 +68,7 @@ class Memory:
     def core_seconds(self) -> dict[str, float]:
         """Seconds of CPU of all processes of a kind."""
         sums: dict[str, float] = defaultdict(float)
-        for (kind, _), seconds in self.busy.items():
+        for kind, seconds in self.busy.values():
             sums[kind] += seconds
         return sums
 
@@ -85,9 +85,10 @@ class Memory:
                 if not kind:
                     continue
                 sums[kind] += _pss_mib(process)
-                self.busy[kind, process.name] = _cpu_s(process)
+                used = _cpu_s(process)
+                self.busy[process.name] = kind, used  # a worker was idle before
                 if kind == _ON_THE_HEAD:
-                    seconds[process.name] = self.busy[kind, process.name]
+                    seconds[process.name] = used
             except OSError:  # it has ended
                 continue
         for kind, mib in sums.items():

@@ -1,11 +1,12 @@
 """Child: one architecture trained for some steps, by bare Keras or as a trial of ours.
 
     python benchmarks/training_times.py bare|trial WORKDIR ARCHITECTURE [--epochs N]
-        [--seed N] [--set KEY=VALUE]
+        [--until training|first-step] [--deterministic] [--seed N] [--set KEY=VALUE]
 
-Both train the demo's recipe on the same drawn faces, with all cores as threads. Prints
-`Figures` as JSON. The bare run is a notebook's: Keras' defaults, arrays in memory. `--set` changes
-the recipe of a trial, or its `prefetch_batches`.
+Both train the demo's recipe on the same drawn faces, with all cores as threads. Prints `Figures`
+as JSON. The bare run is a notebook's: Keras' defaults, arrays in memory; `--deterministic` makes
+it repeat its bits, as a trial does. `--set` changes the recipe of a trial, or its
+`prefetch_batches`. `--until` leaves out what follows: evaluations, or all steps but the first.
 """
 
 import time
@@ -14,7 +15,9 @@ _START = time.perf_counter()
 
 import argparse  # noqa: E402
 import json  # noqa: E402
+import math  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
+from contextlib import suppress  # noqa: E402
 from dataclasses import asdict, dataclass, field, replace  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
@@ -32,22 +35,32 @@ RECIPE = RECIPES["demo"]
 VALIDATION = 120
 
 
+class Enough(Exception):  # noqa: N818  # no error
+    """What was to be measured is over."""
+
+
 @dataclass
 class Times:
     """Moments, seconds since the process began."""
 
+    until: str | None = None
+    """`first-step` or `training`: the end of the measuring. `Enough` is raised there."""
     built: float = 0.0
     steps: list[float] = field(default_factory=list)
     epochs: list[int] = field(default_factory=list)
     """Steps done when an epoch's training was over."""
 
-    def step(self, *_: object) -> None:
+    def step(self) -> None:
         """A step is done."""
         self.steps.append(time.perf_counter() - _START)
+        if self.until == "first-step":
+            raise Enough
 
     def epoch(self) -> None:
         """The training of an epoch is done."""
         self.epochs.append(len(self.steps))
+        if self.until == "training":
+            raise Enough
 
 
 @dataclass(frozen=True)
@@ -57,16 +70,16 @@ class Figures:
     first_step_s: float
     """From the model built to its first step done."""
     images_per_s: float
-    """Of the steps after the first two of an epoch."""
-    seconds: float
-    """The whole process."""
+    """Of the steps after the first two of an epoch; NaN where there are none."""
+    trained_s: float
+    """From the start of the process to its last step."""
     peak_mib: float
     accuracy: float | None = None
     """Of a trial, on the validation images."""
     loss: float | None = None
 
 
-def bare(work: Path, name: str, epochs: int, times: Times) -> None:
+def bare(work: Path, name: str, epochs: int, times: Times, *, deterministic: bool = False) -> None:
     """Train with `fit` alone."""
     import keras
     import tensorflow as tf
@@ -74,6 +87,9 @@ def bare(work: Path, name: str, epochs: int, times: Times) -> None:
     from datasets.parallel import num_cores
 
     tf.config.threading.set_intra_op_parallelism_threads(num_cores())
+    if deterministic:
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(0)
     with np.load(work / "images.npz") as stored:
         train = stored["images"], stored["labels"]
@@ -181,8 +197,8 @@ def figures(times: Times) -> Figures:
         begin = end
     return Figures(
         first_step_s=times.steps[0] - times.built,
-        images_per_s=RECIPE.batch_size * steps / seconds,
-        seconds=time.perf_counter() - _START,
+        images_per_s=RECIPE.batch_size * steps / seconds if steps else math.nan,
+        trained_s=times.steps[-1],
         peak_mib=peak_memory_bytes() / 2**20,
     )
 
@@ -194,17 +210,22 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("architecture")
     parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--until", choices=("training", "first-step"))
+    parser.add_argument("--deterministic", action="store_true", help="the bare run")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     chosen = parser.parse_args()
-    times, asked = Times(), (chosen.work, chosen.architecture, chosen.epochs)
-    if chosen.way == "bare":
-        bare(*asked, times)
-        found = figures(times)
-    else:
-        result = trial(*asked, times, settings=chosen.set, seed=chosen.seed)
-        found = replace(figures(times), accuracy=result.accuracy, loss=result.loss)
-    print(json.dumps(asdict(found)))
+    times, result = Times(chosen.until), None
+    asked = chosen.work, chosen.architecture, chosen.epochs, times
+    with suppress(Enough):
+        if chosen.way == "bare":
+            bare(*asked, deterministic=chosen.deterministic)
+        else:
+            result = trial(*asked, settings=chosen.set, seed=chosen.seed)
+    found = figures(times)
+    if result:
+        found = replace(found, accuracy=result.accuracy, loss=result.loss)
+    print(json.dumps(asdict(found)), flush=True)
 
 
 if __name__ == "__main__":
