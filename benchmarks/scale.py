@@ -14,15 +14,11 @@ memory of a report over 4,000 validation images.
 
 import argparse
 import json
-import math
-import os
 import resource
 import sys
 import tempfile
 import threading
 import time
-from collections import defaultdict
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +26,7 @@ _HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(_HERE.parent))  # for the tests' made-up runs
 
 from children import figures_of  # noqa: E402
+from ray_processes import KINDS, Watched  # noqa: E402
 
 from orchestrator.plan import Resources  # noqa: E402
 from orchestrator.ray_environment import prepare_environment  # noqa: E402
@@ -39,93 +36,7 @@ from trainers.recipe import RECIPES  # noqa: E402
 from trainers.resilience import Resilience  # noqa: E402
 from trainers.spec import TrialSpec  # noqa: E402
 
-_ON_THE_HEAD = "slot, on the head"
-_KINDS = {  # a process by what its title or command line begins with
-    "GCS": "gcs_server",
-    _ON_THE_HEAD: ("ray::ImplicitFunc", "ray::trial", "ray::TrainController", "ray::bundle"),
-    "slot, on its node": ("ray::RayTrainWorker", "ray::SynchronizationActor", "ray::_RayTrain"),
-    "idle": "ray::IDLE",
-}
 _SAMPLE_S = 2.0
-
-
-@dataclass
-class Memory:
-    """The largest sums of MiB, by kind of process; sampled."""
-
-    peak: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    titles: set[str] = field(default_factory=set)
-    busy: dict[str, tuple[str, float]] = field(default_factory=dict)
-    """Kind and seconds of CPU of each process, by its number, when it was last seen."""
-    quiet_cores: float = math.inf
-    """The least that the slots' processes on the head used between two samples, while they were
-    the most."""
-    _seconds: dict[str, float] = field(default_factory=dict)  # of CPU, by process
-    _sampled_at: float = 0.0
-    _most: int = 0
-
-    @property
-    def core_seconds(self) -> dict[str, float]:
-        """Seconds of CPU of all processes of a kind."""
-        sums: dict[str, float] = defaultdict(float)
-        for kind, seconds in self.busy.values():
-            sums[kind] += seconds
-        return sums
-
-    def sample(self) -> None:
-        """Look at all processes once."""
-        sums: dict[str, float] = defaultdict(float)
-        seconds: dict[str, float] = {}
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                title = (
-                    (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                )
-                kind = self._kind(int(process.name), title)
-                if not kind:
-                    continue
-                sums[kind] += _pss_mib(process)
-                used = _cpu_s(process)
-                self.busy[process.name] = kind, used  # a worker was idle before
-                if kind == _ON_THE_HEAD:
-                    seconds[process.name] = used
-            except OSError:  # it has ended
-                continue
-        for kind, mib in sums.items():
-            self.peak[kind] = max(self.peak[kind], mib)
-        self._compare(seconds)
-
-    def _compare(self, seconds: dict[str, float]) -> None:
-        now = time.perf_counter()
-        if len(seconds) > self._most:
-            self._most, self.quiet_cores = len(seconds), math.inf
-        if len(seconds) == self._most and seconds.keys() == self._seconds.keys():
-            used = sum(seconds.values()) - sum(self._seconds.values())
-            self.quiet_cores = min(self.quiet_cores, used / (now - self._sampled_at))
-        self._seconds, self._sampled_at = seconds, now
-
-    def _kind(self, process: int, title: str) -> str | None:
-        if process == os.getpid():
-            return "driver"
-        if title.startswith("ray::"):
-            self.titles.add(title.partition("(")[0].strip())
-        for kind, begin in _KINDS.items():
-            if title.startswith(begin) or (kind == "GCS" and "/gcs_server " in title):
-                return kind
-        return None
-
-
-def _cpu_s(process: Path) -> float:
-    """Seconds of CPU that a process has used."""
-    after_name = (process / "stat").read_text().rpartition(")")[2].split()
-    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _pss_mib(process: Path) -> float:
-    for line in (process / "smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
 
 
 def sleep(config: dict[str, Any]) -> None:
@@ -145,10 +56,38 @@ def run_here(work: Path, trials: int, slots: int, seconds: float) -> dict[str, A
 
     prepare_environment()
     from orchestrator import ray_run
-    from orchestrator.ray_trial import TrainRun
 
     names = _names(trials)
     made = write_run(work / "made", MadeUpRun(trials=names, states={}, validation_images=8)).root
+    ray_run.TrainRun = _sleeping(made, seconds)
+    ray_run.num_cores = lambda: slots
+    root, seen, ended = work / "run", Watched(), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_SAMPLE_S):
+            seen.sample()
+
+    with ray_run.ray_session(None):
+        threading.Thread(target=watch, daemon=True).start()
+        begin = time.perf_counter()
+        errors = ray_run.run_trials(
+            _specs(names, root, work),
+            Resources(1, 0, slots, full=True),
+            0,
+            RunStore.at(root),
+            on_stop=lambda: None,
+        )
+        took = time.perf_counter() - begin
+        ended.set()
+    if errors:
+        raise SystemExit(str(next(iter(errors.items()))))
+    found = {"seconds": took, "titles": sorted(seen.titles), "cores": seen.quiet_cores}
+    return found | {"MiB": seen.peak, "core-seconds": seen.core_seconds}
+
+
+def _sleeping(made: Path, seconds: float) -> type:
+    """`TrainRun` with workers that sleep, then have the result that was made up in `made`."""
+    from orchestrator.ray_trial import TrainRun
 
     class Sleeping(TrainRun):
         """A Train run of a worker that sleeps."""
@@ -169,30 +108,7 @@ def run_here(work: Path, trials: int, slots: int, seconds: float) -> dict[str, A
                 ),
             ).fit()
 
-    ray_run.TrainRun = Sleeping
-    ray_run.num_cores = lambda: slots
-    root, memory, ended = work / "run", Memory(), threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(_SAMPLE_S):
-            memory.sample()
-
-    with ray_run.ray_session(None):
-        threading.Thread(target=watch, daemon=True).start()
-        begin = time.perf_counter()
-        errors = ray_run.run_trials(
-            _specs(names, root, work),
-            Resources(1, 0, slots, full=True),
-            0,
-            RunStore.at(root),
-            on_stop=lambda: None,
-        )
-        took = time.perf_counter() - begin
-        ended.set()
-    if errors:
-        raise SystemExit(str(next(iter(errors.items()))))
-    found = {"seconds": took, "titles": sorted(memory.titles), "cores": memory.quiet_cores}
-    return found | {"MiB": memory.peak, "core-seconds": memory.core_seconds}
+    return Sleeping
 
 
 def _names(trials: int) -> list[str]:
@@ -239,7 +155,7 @@ def _child(*words: object) -> Any:
 
 
 def _print_runs(work: Path, runs: list[str], seconds: float) -> None:
-    kinds, spent = ("driver", *_KINDS), []
+    kinds, spent = ("driver", *KINDS), []
     print(
         "| trials | slots | seconds | beyond the sleep, a trial | cores, all asleep | "
         f"{', MiB | '.join(kinds)}, MiB |"

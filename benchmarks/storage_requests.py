@@ -1,6 +1,6 @@
 """What a run in an object store asks of it: requests by kind, of its trials and of their driver.
 
-    python benchmarks/storage_requests.py WORKDIR [--epochs 30]
+    python benchmarks/storage_requests.py WORKDIR [--epochs 30] [--images 240]
 
 `run-all` trains MobileNet for one, then for two trials at once, with its run directory in a bucket
 of moto's server on this machine, which sees each request. Printed as Markdown are the requests of
@@ -82,10 +82,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path)
     parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--images", type=int, default=240, help="in an epoch")
     chosen = parser.parse_args()
-    data = chosen.work / "shards"
+    data = chosen.work / f"shards-{chosen.images}"
     if not data.exists():
-        synth(data, train=240, validation=40, size=64, seed=0)
+        synth(data, train=chosen.images, validation=40, size=64, seed=0)
     (one_s, one), (two_s, two) = (counted_run(chosen.epochs, seeds, data) for seeds in ("0", "0,1"))
     print(f"| request | one trial, {one_s:.0f} s | two at once, {two_s:.0f} s | the second |")
     print("|---|--:|--:|--:|")
