@@ -128,7 +128,7 @@ def _column(found: Sequence[dict[str, float]], name: str) -> list[float]:
 
 def checkpoint_rows(bench: Bench) -> list[Row]:
     """Training time with checkpoints at the default interval, for the largest state."""
-    cost = checkpoint_cost(bench.work / "checkpoint", steps=24, every=12, repetitions=1)
+    cost = checkpoint_cost(bench.work / "checkpoint", steps=30, every=10, repetitions=1)
     return [
         compare(
             f"checkpoint: {cost.interval:.0f} s of training ResNet152, with the one it takes",

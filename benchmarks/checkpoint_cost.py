@@ -94,12 +94,12 @@ def checkpoint_cost(workdir: Path, *, steps: int, every: int, repetitions: int) 
         busy, still = seconds(workdir, f"guarded-{number}", every)
         guarded.append(busy)
         standing.append(still)
-    checkpoints = steps // every
+    beside = (steps - 1) // every  # what is written after the last step takes from none
     return Cost(
         plain,
         guarded,
-        copy=statistics.mean(standing) / (checkpoints + 1),  # one more at the epoch's end
-        beside=(statistics.mean(guarded) - statistics.mean(plain)) / checkpoints,
+        copy=statistics.mean(standing) / (steps // every + 1),  # one more at the epoch's end
+        beside=(statistics.mean(guarded) - statistics.mean(plain)) / beside,
     )
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 ON_THE_HEAD = "slot, on the head"
 KINDS = {  # a process by what its title or command line begins with
-    "GCS": "gcs_server",
+    "gcs_server": "gcs_server",
+    "raylet": "raylet",
     ON_THE_HEAD: ("ray::ImplicitFunc", "ray::trial", "ray::TrainController", "ray::bundle"),
     "slot, on its node": ("ray::RayTrainWorker", "ray::SynchronizationActor", "ray::_RayTrain"),
     "idle": "ray::IDLE",
@@ -22,8 +23,12 @@ class Watched:
 
     peak: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     titles: set[str] = field(default_factory=set)
-    busy: dict[str, tuple[str, float]] = field(default_factory=dict)
-    """Kind and seconds of CPU of each process, by its number, when it was last seen."""
+    busy: dict[tuple[str, str], tuple[str, float]] = field(default_factory=dict)
+    """Kind and seconds of CPU of each process, by its number and start, when it was last seen."""
+    before: dict[str, float] = field(default_factory=dict)
+    """Seconds of CPU by kind, before what is watched began."""
+    own_s: float = 0.0
+    """Seconds of CPU of the watching itself, which are the driver's."""
     quiet_cores: float = math.inf
     """The least that the slots' processes on the head used between two samples, while they were
     the most."""
@@ -33,14 +38,21 @@ class Watched:
 
     @property
     def core_seconds(self) -> dict[str, float]:
-        """Seconds of CPU of all processes of a kind."""
+        """Seconds of CPU of all processes of a kind since `begin`."""
         sums: dict[str, float] = defaultdict(float)
         for kind, seconds in self.busy.values():
             sums[kind] += seconds
-        return sums
+        sums["driver"] -= self.own_s
+        return {kind: seconds - self.before.get(kind, 0.0) for kind, seconds in sums.items()}
+
+    def begin(self) -> None:
+        """What was done until now does not count."""
+        self.sample()
+        self.before = dict(self.core_seconds)
 
     def sample(self) -> None:
         """Look at all processes once."""
+        begin = time.thread_time()
         sums: dict[str, float] = defaultdict(float)
         seconds: dict[str, float] = {}
         for process in Path("/proc").glob("[0-9]*"):
@@ -52,8 +64,8 @@ class Watched:
                 if not kind:
                     continue
                 sums[kind] += _pss_mib(process)
-                used = _cpu_s(process)
-                self.busy[process.name] = kind, used  # a worker was idle before
+                used, started = _cpu_s(process)
+                self.busy[process.name, started] = kind, used  # a worker was idle before
                 if kind == ON_THE_HEAD:
                     seconds[process.name] = used
             except OSError:  # it has ended
@@ -61,6 +73,7 @@ class Watched:
         for kind, mib in sums.items():
             self.peak[kind] = max(self.peak[kind], mib)
         self._compare(seconds)
+        self.own_s += time.thread_time() - begin
 
     def _compare(self, seconds: dict[str, float]) -> None:
         now = time.perf_counter()
@@ -77,15 +90,16 @@ class Watched:
         if title.startswith("ray::"):
             self.titles.add(title.partition("(")[0].strip())
         for kind, begin in KINDS.items():
-            if title.startswith(begin) or (kind == "GCS" and "/gcs_server " in title):
+            if title.startswith(begin) or f"/{kind} " in title:
                 return kind
         return None
 
 
-def _cpu_s(process: Path) -> float:
-    """Seconds of CPU that a process has used."""
+def _cpu_s(process: Path) -> tuple[float, str]:
+    """Seconds of CPU that a process has used, and when it was started."""
     after_name = (process / "stat").read_text().rpartition(")")[2].split()
-    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+    used = int(after_name[11]) + int(after_name[12])
+    return used / os.sysconf("SC_CLK_TCK"), after_name[19]
 
 
 def _pss_mib(process: Path) -> float:

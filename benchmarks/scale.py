@@ -6,10 +6,10 @@ A run of TRIALSxSLOTS goes through Tune and Train as `run-all`'s do, but its wor
 have a result that was made up before. Printed are, as Markdown: seconds a trial takes beyond its
 sleep, the cores that all slots' processes on the head are busy with while every worker sleeps (the
 least of any two seconds: give `--seconds 60`), and the memory (proportional set size) of the
-driver, of the GCS, and of what the slots keep on the head and on their workers' nodes. A second
-table has the seconds of a core that each kind of process took, a trial; what a process does within
-the two seconds before its end is not seen. Then, for each number of trials, the seconds and the
-memory of a report over 4,000 validation images.
+driver, of the GCS, of the raylet and of what the slots keep on the head and on their workers'
+nodes. A second table has the seconds of a core that each kind of process took, a trial, without
+the start of Ray; what a process does within the two seconds before its end is not seen. Then, for
+each number of trials, the seconds and the memory of a report over 4,000 validation images.
 """
 
 import argparse
@@ -67,8 +67,10 @@ def run_here(work: Path, trials: int, slots: int, seconds: float) -> dict[str, A
         while not ended.wait(_SAMPLE_S):
             seen.sample()
 
+    watching = threading.Thread(target=watch, daemon=True)
     with ray_run.ray_session(None):
-        threading.Thread(target=watch, daemon=True).start()
+        seen.begin()
+        watching.start()
         begin = time.perf_counter()
         errors = ray_run.run_trials(
             _specs(names, root, work),
@@ -79,6 +81,8 @@ def run_here(work: Path, trials: int, slots: int, seconds: float) -> dict[str, A
         )
         took = time.perf_counter() - begin
         ended.set()
+        watching.join()
+        seen.sample()
     if errors:
         raise SystemExit(str(next(iter(errors.items()))))
     found = {"seconds": took, "titles": sorted(seen.titles), "cores": seen.quiet_cores}

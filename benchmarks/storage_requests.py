@@ -4,7 +4,7 @@
 
 `run-all` trains MobileNet for one, then for two trials at once, with its run directory in a bucket
 of moto's server on this machine, which sees each request. Printed as Markdown are the requests of
-both runs by kind, and what the second trial added, a minute of training.
+both runs by kind, and what the second trial added, a minute of the run from its start to its end.
 """
 
 import argparse
@@ -22,7 +22,7 @@ sys.path.insert(0, str(_HERE.parent))  # for the tests' stand-in of a store
 from tests.object_stores import s3  # noqa: E402
 
 KINDS = {
-    "list": "the run is listed: driver",
+    "list": "a folder is listed",
     "stop": "is the run to stop: trial",
     "head": "is it there, and how large",
     "read": "a file is read",
@@ -48,10 +48,10 @@ class Counted(logging.Handler):
 
     @staticmethod
     def _kind(method: str, path: str) -> str:
+        if path.partition("?")[0].endswith("/stop") or "prefix=run/stop" in path:
+            return "stop"  # also the question whether it is a folder
         if "list-type=2" in path:
             return "list"
-        if path.partition("?")[0].endswith("/stop"):
-            return "stop"
         if method == "POST" and "?delete" in path:
             return "delete"
         return {"HEAD": "head", "GET": "read", "DELETE": "delete"}.get(method, "write")

@@ -152,14 +152,15 @@ def _plain_jpeg(image: Buffer, size: int, out: ImageHWC | None) -> ImageHWC | No
     """The pixels of a flawless colour JPEG of `size` squared, in `out` if given.
 
     None for what is not one: Pillow says what it is. That takes two and a half times as long, as
-    it keeps four bytes a pixel, decodes by the block and copies twice.
+    it keeps four bytes a pixel, decodes by the block and copies twice. An orientation is not looked
+    for: `store_image` keeps upright files alone.
     """
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(image)
         if (height, width) != (size, size) or colours not in ("YCbCr", "RGB"):
             return None
         pixels: ImageHWC = simplejpeg.decode_jpeg(image, "RGB", buffer=out)
-    except ValueError:
+    except (ValueError, KeyError):  # the latter of a subsampling that simplejpeg has no name for
         return None
     return pixels if out is None else out
 

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from datasets.folder import absolute
+from orchestrator.terminal import Terminal
 
 
 def check_command(
@@ -30,4 +30,4 @@ def check_command(
 
     resolved = load_config(file=config, shards=data, settings=settings)
     storage = None if run_dir is None else absolute(run_dir)
-    raise typer.Exit(run_check(CheckRequest(resolved, address, storage), Console()))
+    raise typer.Exit(run_check(CheckRequest(resolved, address, storage), Terminal()))

@@ -1,12 +1,12 @@
 """The command line: thin commands over callable functions, and the one place that catches errors.
 
 Exit codes: 0 done; 1 finished, but some trial failed; 2 the request is wrong and nothing was
-started; 130 interrupted, the same command continues; 70 an unexpected error, with its traceback.
+started; 130 interrupted, the same command continues; 141 nobody read the output any more (128 and
+SIGPIPE; a run goes on); 70 an unexpected error, with its traceback.
 """
 
 import json
 import os
-import select
 import shlex
 import shutil
 import signal
@@ -29,9 +29,11 @@ from orchestrator.data_cli import data_app
 from orchestrator.multistage_cli import multistage_command
 from orchestrator.predict_cli import predict_command
 from orchestrator.report_cli import report_command, status_command
+from orchestrator.terminal import ReaderGoneError, Terminal, drop_output, reader_is_gone
 from orchestrator.texts import visible
 from orchestrator.watch_cli import watch_preemption_command
 
+_BACKEND = "KERAS_BACKEND"
 _WRONG_REQUEST = 2
 _INTERRUPTED = 130
 _NO_READER = 128 + signal.SIGPIPE  # as of a program that the signal ended
@@ -53,30 +55,33 @@ class _Commands(TyperGroup):
         except Exception as error:
             if isinstance(error, (typer.Exit, typer.Abort)) or hasattr(error, "exit_code"):
                 raise
-            if isinstance(error, BrokenPipeError) and _reader_is_gone():
-                # As with `| head`. What is left to print would be complained of at exit.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if isinstance(error, BrokenPipeError) and _is_of_output(error):
                 raise typer.Exit(_NO_READER) from error
             traceback.print_exc()
             _complain("unexpected error, probably a fault of fer-orch; a run can be continued")
             raise typer.Exit(_UNEXPECTED) from error
 
 
-def _reader_is_gone() -> bool:
-    """Whether standard output is a pipe that nobody reads any more."""
-    asked = select.poll()
-    asked.register(sys.stdout.fileno(), 0)  # An error is told whatever is asked for.
-    return any(found & select.POLLERR for _, found in asked.poll(0))
+def _is_of_output(error: BrokenPipeError) -> bool:
+    """Whether it was standard output that broke, and not a connection; then that is dropped."""
+    if isinstance(error, ReaderGoneError):
+        return True
+    if not reader_is_gone():
+        return False
+    drop_output()
+    return True
 
 
 def _command() -> str:
-    """The command as it was given, by a name that the shell finds."""
+    """The command as it was given, by a name that the shell finds, with its `KERAS_BACKEND`."""
     program = Path(sys.argv[0]).name
     if program == "__main__.py":
         words = ["python", "-m", "orchestrator"]
     else:
         words = [program if shutil.which(program) else sys.argv[0]]
-    return shlex.join([*words, *sys.argv[1:]])
+    backend = os.environ.get(_BACKEND)  # a run keeps its own, and is refused on another
+    chosen = [f"{_BACKEND}={backend}"] if backend and backend != "tensorflow" else []
+    return shlex.join([*chosen, *words, *sys.argv[1:]])
 
 
 def _complain(text: str) -> None:
@@ -177,7 +182,7 @@ def run_all_command(
         settings=settings,
     )
     request = RunRequest(resolved, run_dir or Path("runs") / resolved.preset, address, dry_run)
-    raise typer.Exit(run_all(request, Console()))
+    raise typer.Exit(run_all(request, Terminal(lasting=True)))
 
 
 @app.command("models")
@@ -206,7 +211,7 @@ def models_command(
     for row in rows:
         cells = [row[key] for key in shown]
         table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in cells))
-    Console().print(table)
+    Terminal().print(table)
 
 
 def _raise_interrupt(number: int, frame: FrameType | None) -> None:

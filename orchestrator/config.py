@@ -56,12 +56,13 @@ class DataSection(_Section):
     """Used when `shards` is null."""
 
     cache_dir: str | None = None
-    """Node-local disk for decoded images; null: `fer-orch-cache` in the node's temporary folder."""
+    """Node-local disk for decoded images; null: `fer-orch-cache-UID` in its temporary
+    folder."""
 
     cache_mode: CacheMode = "auto"
     """`decoded`, `encoded` (decode while training), or `auto`: decoded where the disk is enough."""
 
-    prefetch_batches: int = Field(default=2, ge=0)
+    prefetch_batches: int = Field(default=2, ge=0, le=256)
     """Training batches that are made ahead, so that the device does not wait. More take memory."""
 
     @property
@@ -79,9 +80,10 @@ class ResourceSection(_Section):
     """CPUs of a trial; also its TensorFlow threads, on which the bits of a result depend."""
 
     gpus_per_trial: Annotated[float, Field(ge=0)] | Literal["auto"] | None = None
-    """GPUs of a trial, below 1 a share of one; null: one where there are GPUs, else none. `auto`: a
-    share by an estimate of the memory that its architecture needs. A trial that fails on a GPU that
-    it shares goes on alone on a whole one. No batch is changed."""
+    """GPUs of a trial, below 1 a share of one, 0 to train on CPUs; null: one where there are GPUs,
+    else none. `auto`: a share by an estimate of the memory that its architecture needs, where there
+    are GPUs. A trial that fails on a GPU that it shares goes on alone on a whole one. No batch is
+    changed."""
 
     gpu_memory_gb: float | None = Field(default=None, gt=0)
     """For `auto`: memory of a GPU, GiB; null: what the smallest GPU of the nodes has. Where no node

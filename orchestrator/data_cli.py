@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from datasets.errors import ConfigError
 from datasets.folder import LocalFolder, as_folder
@@ -12,6 +11,7 @@ from datasets.manifest import Encoding, ShardFormat
 from orchestrator.data_look_cli import Shards, audit_command, inspect_command
 from orchestrator.data_tables import print_manifest
 from orchestrator.progress_bar import bar
+from orchestrator.terminal import Terminal
 
 if TYPE_CHECKING:
     from datasets.shard_pool import RunTasks
@@ -48,7 +48,7 @@ def synth_command(
     from datasets.prepare import synth
     from datasets.synthetic import Request, write_layout
 
-    console = Console()
+    console = Terminal(lasting=True)
     _refuse_unused(context, layout)
     if layout != "shards":
         request = Request(train, validation, size, seed, quirks)
@@ -117,7 +117,7 @@ def prepare_command(
     from datasets.manifest import MANIFEST_NAME
     from datasets.prepare import prepare
 
-    console = Console()
+    console = Terminal(lasting=True)
     if as_folder(dest).has(MANIFEST_NAME):
         console.print(f"{dest} is prepared already; comparing its shards", markup=False)
     with bar("preparing images", console) as advance:
@@ -184,7 +184,7 @@ def verify_command(dest: Shards) -> None:
     from datasets.manifest import read_manifest
     from datasets.verify import verify
 
-    console = Console()
+    console = Terminal()
     folder = as_folder(dest)
     manifest = read_manifest(folder)
     with bar("checking shards", console) as advance:

@@ -12,6 +12,7 @@ from datasets.files import write_atomically
 from datasets.folder import as_folder
 from orchestrator.data_tables import print_audit, print_inspection
 from orchestrator.progress_bar import bar
+from orchestrator.terminal import Terminal
 
 if TYPE_CHECKING:
     from datasets.audit import Audit
@@ -29,7 +30,7 @@ def inspect_command(
     from datasets.inspection import inspect_shards
     from datasets.manifest import read_manifest
 
-    console = Console()
+    console = Terminal()
     _check_png(sheet)
     _check_writable("--sheet", sheet)
     folder = as_folder(dest)
@@ -59,7 +60,7 @@ def audit_command(
     from datasets.audit_report import audit_sheet
     from datasets.manifest import read_manifest
 
-    console = Console()
+    console = Terminal()
     _check_png(sheet)
     _check_writable("--csv", csv)
     _check_writable("--sheet", sheet)

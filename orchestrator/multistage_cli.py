@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from datasets.errors import ConfigError
+from orchestrator.terminal import Terminal
 
 
 def multistage_command(
@@ -52,7 +52,7 @@ def multistage_command(
     )
     place = Path(run_dir) if run_dir else Path("runs") / resolved.preset
     request = MultistageRequest(resolved, epochs, place, address)
-    raise typer.Exit(run_multistage(request, Console()))
+    raise typer.Exit(run_multistage(request, Terminal(lasting=True)))
 
 
 def _epochs(text: str) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from datasets.labels import EXPRESSIONS, NUM_CLASSES
 from orchestrator.progress_bar import bar
+from orchestrator.terminal import Terminal
 
 if TYPE_CHECKING:
     from trainers.prediction import Prediction, Predictor, Unreadable
@@ -79,9 +80,9 @@ def _print_unreadable(unreadable: "list[Unreadable]") -> None:
 
 
 def _print_table(found: "list[Prediction]", top: int | None) -> None:
-    console = Console()
+    console = Terminal()
     if not console.is_terminal:
-        console = Console(width=_WIDE)
+        console = Terminal(width=_WIDE)
     full = console.width >= _FULL_NAMES
     console.print(_top_table(found, top) if top else _table(found, full))
 

@@ -12,7 +12,7 @@ from datasets.images import decoder_name
 from datasets.parallel import num_cores
 from orchestrator.hardware import local_gpus
 from orchestrator.plan import Resources
-from trainers.backend import processor_name, versions
+from trainers.backend import keras_backend, processor_name, versions
 
 _PACKAGES = ("ray", "pyarrow", "pillow", "scikit-learn", "pandas")
 
@@ -22,6 +22,7 @@ def write_provenance(path: Path, resources: Resources, address: str | None) -> N
     if path.is_file():
         return
     record: dict[str, Any] = {
+        "keras_backend": keras_backend(),
         "versions": versions() | {name: version(name) for name in _PACKAGES},
         "platform": platform.platform(),
         "processor": processor_name(),

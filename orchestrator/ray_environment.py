@@ -1,6 +1,10 @@
-"""What must hold before Ray is started or connected to: its environment, and a cluster there."""
+"""What must hold when Ray is started or connected to: its environment, and a cluster there."""
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 
 from orchestrator.ray_address import head_of
 
@@ -31,3 +35,23 @@ def prepare_environment(address: str | None = None) -> None:
     from orchestrator.ray_token import agree_on_token
 
     agree_on_token(head_of(address))
+
+
+@contextmanager
+def daemons_apart() -> Iterator[None]:
+    """Within the block Ray's daemons, and all that they start, begin in sessions of their own.
+
+    Else a SIGTERM to this process' group (`timeout`, a shell's or a batch system's kill) ends them
+    before the trials have stopped, and Ray ends this process for want of them, after a minute. On
+    Linux alone, where they end with this process even if it is killed: elsewhere Ray needs the
+    group for that.
+    """
+    from ray._private import services
+
+    start = services.ConsolePopen
+    if sys.platform.startswith("linux"):
+        services.ConsolePopen = partial(start, start_new_session=True)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = start

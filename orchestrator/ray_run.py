@@ -29,6 +29,7 @@ from datasets.parallel import num_cores
 from orchestrator.hardware import local_gpus
 from orchestrator.interrupts import sure_interrupts
 from orchestrator.plan import Resources
+from orchestrator.ray_environment import daemons_apart
 from orchestrator.ray_places import abandoned_places_freed
 from orchestrator.ray_trial import TrainRun
 from orchestrator.run_store import RunStore
@@ -82,13 +83,14 @@ def _connect(options: dict[str, Any], runtime_env: dict[str, Any]) -> None:
     where = "this machine" if local else options["address"] or "the cluster"
     for last in (False, True):
         try:
-            ray.init(
-                **options,
-                runtime_env=runtime_env,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                configure_logging=True,
-            )
+            with daemons_apart():
+                ray.init(
+                    **options,
+                    runtime_env=runtime_env,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    configure_logging=True,
+                )
             return
         except Exception as error:  # a start that times out is a bare Exception in Ray 2.60
             ray.shutdown()

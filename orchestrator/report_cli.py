@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from datasets.errors import ConfigError
+from orchestrator.terminal import Terminal
 
 
 def report_command(
@@ -57,6 +57,6 @@ def status_command(
     if as_json:
         typer.echo(status_json(store))
     elif watch:
-        watch_status(store, Console())
+        watch_status(store, Terminal())
     else:
-        print_status(store, Console())
+        print_status(store, Terminal())

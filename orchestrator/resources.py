@@ -13,6 +13,8 @@ from orchestrator.plan import Node, Resources, Sharing
 from orchestrator.report.formats import plural
 from trainers.architectures import architecture
 
+_NO_GPU = "no node has a GPU for resources.gpus_per_trial=auto: the trials train on CPUs"
+
 # A cluster that has not grown yet has no GPU that could be asked.
 _NO_MEMORY = (
     "no node tells the memory of its GPU (nvidia-smi): each trial gets a whole GPU; "
@@ -53,17 +55,32 @@ def trial_resources(config: RunConfig, nodes: Sequence[Node]) -> Resources:
         have = ", ".join(f"{plural(count, 'node')} of {each}" for each, count in found.items())
         raise ConfigError(
             f"a trial asks for {plural(cpus, 'CPU')} and {gpus:g} GPU{'s' * (gpus != 1)} on one "
-            f"node; there {'is' if len(nodes) == 1 else 'are'} {have or 'none'}; "
-            "lower resources.cpus_per_trial or resources.gpus_per_trial"
+            f"node; there {'is' if len(nodes) == 1 else 'are'} {have or 'none'}: "
+            f"{_way_out(cpus, gpus, nodes)}"
         )
     concurrent = min(places, asked.max_concurrent or places)
     alone = Resources(cpus, gpus, concurrent, full=concurrent == places)
-    if not gpus or not shares_gpus(config):
+    if not shares_gpus(config):
         return alone
+    if not gpus:
+        return replace(alone, sharing_note=_NO_GPU)
     memory = _gpu_memory(config, nodes)
     if memory is None:
         return replace(alone, sharing_note=_NO_MEMORY)
     return _sharing(config, nodes, memory, places)
+
+
+def _way_out(cpus: int, gpus: float, nodes: Sequence[Node]) -> str:
+    most_cpus = max((node.cpus for node in nodes), default=0)
+    most_gpus = max((node.gpus for node in nodes), default=0)
+    ways = []
+    if cpus > most_cpus > 0:
+        ways.append(f"set resources.cpus_per_trial to {most_cpus} or less")
+    if gpus and not most_gpus:
+        ways.append("set resources.gpus_per_trial=0 to train on CPUs")
+    elif gpus > most_gpus:
+        ways.append(f"set resources.gpus_per_trial to {most_gpus} or less")
+    return " and ".join(ways) or "lower resources.cpus_per_trial or resources.gpus_per_trial"
 
 
 def _sharing(config: RunConfig, nodes: Sequence[Node], memory: int, whole: int) -> Resources:

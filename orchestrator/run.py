@@ -46,6 +46,7 @@ from trainers.backend import check_backend, keras_backend
 from trainers.checkpoint import Position
 from trainers.checkpoint_writer import persist
 from trainers.home import TRIALS_DIR
+from trainers.interruption import STOP_FILE
 from trainers.result import FAILURE_FILE, PROGRESS_FILE, TrialFailure, TrialState
 from trainers.spec import TrialSpec
 from trainers.writing import write_failure
@@ -109,6 +110,8 @@ def run_all(request: RunRequest, console: Console) -> int:
             keep_probes(config, store)
             check_shards(shards, manifest, console)
             _train(request, store, document, todo, console)
+        with suppress(OSError):  # a driver that was killed while it stopped has left it
+            store.remove(STOP_FILE)
         _drop_checkpoints_of_finished(store)
         return _finish(config, store, request.until_epoch, console)
 

@@ -93,7 +93,9 @@ class TrialRecord:
         if self.state is not TrialState.PENDING or self.reached == Position():
             return ""
         where = f"epoch {self.reached.epoch + 1}, step {self.reached.step}"
-        return f"stopped at {where}; goes on from its last checkpoint"
+        # Before the end of the first epoch there is one only if that takes long.
+        begins = "" if self.reached.epoch else " or, if it has none yet, begins again"
+        return f"stopped at {where}; goes on from its last checkpoint{begins}"
 
 
 def trial_name(architecture: str, seed: int) -> str:

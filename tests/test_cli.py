@@ -3,8 +3,6 @@
 import json
 import os
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from datasets.prepare import synth
-from orchestrator import run
+from orchestrator import cli, run
 from orchestrator.cli import app
 from orchestrator.plan import Resources
 from orchestrator.run_specs import trial_specs
@@ -261,13 +259,12 @@ def test_report_and_status_of_no_run_say_so(refused, tmp_path: Path):
     assert str(tmp_path) in refused("report", tmp_path)
 
 
-@pytest.mark.slow
-def test_a_reader_that_goes_ends_a_command_without_a_word():
-    words = (sys.executable, "-m", "orchestrator", "models", "--json")
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout
-    process.stdout.close()  # as `| head -0` does
-    assert (process.wait(120), process.stderr and process.stderr.read()) == (128 + 13, "")
+@pytest.mark.parametrize(("backend", "begin"), [("jax", "KERAS_BACKEND=jax "), ("tensorflow", "")])
+def test_the_hint_how_to_continue_keeps_the_runs_backend(monkeypatch, backend: str, begin: str):
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    monkeypatch.setattr("sys.argv", ["/no/where/fer-orch", "run-all", "--preset", "demo"])
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    assert cli._command() == f"{begin}fer-orch run-all --preset demo"
 
 
 @pytest.mark.slow

@@ -62,7 +62,7 @@ def test_no_gpu(cpu_head: Head, tmp_path: Path):
     ]
     assert error(command(home, *RUN, *SMALL, *words, "--run-dir", run), run) == (
         "error: a trial asks for 1 CPU and 1 GPU on one node; there is 1 node of 2 CPUs and "
-        "0 GPUs; lower resources.cpus_per_trial or resources.gpus_per_trial"
+        "0 GPUs: set resources.gpus_per_trial=0 to train on CPUs"
     )
 
 

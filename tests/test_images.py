@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image
 
 from datasets.images import (
@@ -202,6 +203,16 @@ def test_what_is_no_colour_jpeg_is_left_to_pillow(data: bytes) -> None:
     out = np.zeros((size, size, 3), np.uint8)
     assert load_stored(data, "jpeg", size, size, out) is out
     assert np.array_equal(out, decode_rgb(data))
+
+
+def test_a_subsampling_without_a_name_is_left_to_pillow() -> None:
+    # 4:4:1, one chroma value for four pixels above each other: 4:1:1 with its factors turned.
+    data = simplejpeg.encode_jpeg(picture(4, 32), colorsubsampling="411")
+    turned = data.replace(b"\x01\x41\x00\x02\x11\x01", b"\x01\x14\x00\x02\x11\x01")
+    assert turned != data
+    assert store_image(turned, 32, "jpeg") == turned
+    assert _plain_jpeg(turned, 32, None) is None
+    assert np.array_equal(load_stored(turned, "jpeg", 32, 32), decode_rgb(turned))
 
 
 def test_a_damaged_jpeg_says_what_pillow_says_of_it() -> None:

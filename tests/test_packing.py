@@ -88,6 +88,13 @@ def test_gpus_whose_memory_nobody_tells_are_not_shared_and_that_is_said():
     assert not told.sharing_note
 
 
+def test_trials_without_any_gpu_to_share_train_on_cpus_and_that_is_said():
+    nodes = [Node(4, 0)]
+    resources = trial_resources(load_config(settings=[AUTO]), nodes)
+    assert "the trials train on CPUs" in resources.sharing_note
+    assert replace(resources, sharing_note="") == trial_resources(load_config(), nodes)
+
+
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_run_all_says_that_gpus_are_not_shared(
     dry_run: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

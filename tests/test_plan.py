@@ -102,8 +102,17 @@ def test_resources_fill_the_machine_and_refuse_more_than_there_is():
     capped = load_config(preset="demo", settings=["resources.max_concurrent=3"])
     assert trial_resources(capped, [Node(8, 0)]) == Resources(1, 0, 3, full=False)
     greedy = load_config(preset="demo", settings=["resources.cpus_per_trial=6"])
-    with pytest.raises(ConfigError, match=r"6 CPUs.*there are 2 nodes of 4 CPUs and 0 GPUs; lower"):
+    with pytest.raises(
+        ConfigError, match=r"of 4 CPUs and 0 GPUs: set resources\.cpus_per_trial to 4"
+    ):
         trial_resources(greedy, [Node(4, 0), Node(4, 0)])  # eight in all, but on no node
+    with pytest.raises(ConfigError, match=r": set resources\.gpus_per_trial=0 to train on CPUs$"):
+        trial_resources(half, [Node(8, 0)])
+    two = load_config(preset="demo", settings=["resources.gpus_per_trial=2"])
+    with pytest.raises(ConfigError, match=r": set resources\.gpus_per_trial to 1 or less$"):
+        trial_resources(two, [Node(8, 1)])
+    with pytest.raises(ConfigError, match=r": lower resources\.cpus_per_trial or resources\.gpus"):
+        trial_resources(half, [Node(0, 1), Node(8, 0)])
     with pytest.raises(ConfigError, match="whole GPUs"):
         load_config(preset="demo", settings=["resources.gpus_per_trial=1.5"])
 

@@ -47,9 +47,13 @@ def command(run_dir: Path, *more: str) -> list[str]:
     return [*words, *more]
 
 
-def start(run_dir: Path, *more: str) -> subprocess.Popen[str]:
+def start(run_dir: Path, *more: str, start_new_session: bool = False) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        command(run_dir, *more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command(run_dir, *more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=start_new_session,
     )
 
 
@@ -242,6 +246,30 @@ def test_a_signal_stops_at_a_step_with_a_checkpoint_and_the_same_command_continu
     result = result_of(run_dir, TRIALS[0])
     assert result.restarts_by_cause == {Cause.STOPPED: 1}
     assert result.steps_repeated == 0
+
+
+def test_a_signal_to_the_whole_group_is_one_to_the_driver(undisturbed: Path, tmp_path: Path):
+    """`timeout`, a shell and a batch system send SIGTERM to all that a command has started."""
+    run_dir = tmp_path / "run"
+    driver = start(run_dir, *ONE, start_new_session=True)
+    wait_until(lambda: reached(run_dir, TRIALS[0]) >= Position(0, 3), driver)
+    os.killpg(driver.pid, signal.SIGTERM)
+    output, _ = driver.communicate(timeout=45)
+    assert driver.returncode == 130, output
+    assert ends_of(run_dir, TRIALS[0]) == [Cause.STOPPED]
+    finish(run_dir, *ONE)
+    assert_same_outcome(undisturbed, run_dir, TRIALS[:1])
+    assert result_of(run_dir, TRIALS[0]).steps_repeated == 0
+
+
+def test_a_run_goes_on_when_nobody_reads_its_output(tmp_path: Path):
+    run_dir = tmp_path / "run"
+    driver = start(run_dir, *ONE)
+    assert driver.stdout
+    driver.stdout.readline()
+    driver.stdout.close()  # as `| head -1` does
+    assert driver.wait(timeout=200) == 0
+    assert (run_dir / "report" / "index.html").is_file()
 
 
 def test_a_stop_while_the_plans_first_trial_trains_waits_for_nobody(tmp_path: Path):

@@ -66,8 +66,8 @@ class Recipe(BaseModel):
         # operations are deterministic in it.
         if self.xla and self.deterministic:
             raise ConfigError(
-                "recipe.xla and recipe.deterministic exclude each other in TensorFlow; set one of "
-                "them to false"
+                "recipe.xla and recipe.deterministic exclude each other in TensorFlow; with "
+                "recipe.xla=true set recipe.deterministic=false, which the preset may have on"
             )
         return self
 

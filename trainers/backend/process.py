@@ -58,8 +58,12 @@ def prepare_prediction() -> None:
 @contextmanager
 def _silence() -> Iterator[None]:
     """Drop what native code writes to standard error: TensorFlow's greetings heed no log level."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
     sys.stderr.flush()
-    kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
