@@ -1,24 +1,29 @@
 """How fast the parts of a run are, each beside a baseline of the same run on the same machine.
 
-    python benchmarks/bench.py [--only NAME] [--repetitions N] [--out FILE]
+    python benchmarks/bench.py [--only NAME] [--repetitions N] [--minutes M] [--out FILE]
 
 Prints one table and writes `benchmarks/results.json`. A repetition takes each baseline right beside
-what is compared with it; `spread` is the least and the greatest ratio. No timing fails anything:
-the exit code is 1 only if something could not be measured.
+what is compared with it; `spread` is the least and the greatest ratio. On a slow machine what takes
+longest is not repeated: all is done within `--minutes` (38), if once through takes no longer. No
+timing fails anything: the exit code is 1 only if something could not be measured.
 """
 
 import argparse
 import platform
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bench_work import BARE_STEPS, Bench, trained, worker_environment
-from checkpoint_cost import checkpoint_cost
+from checkpoint_cost import Cost, checkpoint_cost
 from children import figures_of
-from demo_rows import demo_rows
-from measuring import BenchmarkError, say
+from demo_rows import demo_rows, measure_demo
+from measuring import BenchmarkError
 from rows import Baseline, Row, Target, as_table, compare, write_rows
 
 from datasets.parallel import num_cores
@@ -27,6 +32,8 @@ from trainers.backend import processor_name, versions
 STEPS = 40
 STEADY = ("mobilenetv2", "resnet50", "densenet121")
 STARTS = ("mobilenet", "densenet121", "nasnetmobile")
+TRAINED = sorted({*STEADY, *STARTS})
+INPUT_ROUNDS = 4
 THROUGH_RAY = "mobilenetv2"
 _FIGURES = (
     ("training, steady", "images/s", "images_per_s", STEADY, Target(least=0.98)),
@@ -36,11 +43,17 @@ _FIGURES = (
 _RESULTS = Path(__file__).with_name("results.json")
 
 
-def input_rows(bench: Bench) -> list[Row]:
-    """Shuffled batches of 224 pixels: from the cache, and as a notebook reads them."""
-    rates = figures_of(
-        "input_rates.py", bench.work / "input", bench.repetitions, environment=worker_environment()
+def measure_input(bench: Bench) -> dict[str, list[float]]:
+    """Images/s of shuffled batches of 224 pixels, by all ways there are, in turn."""
+    rates: dict[str, list[float]] = figures_of(
+        "input_rates.py", bench.work / "input", INPUT_ROUNDS, environment=worker_environment()
     )
+    return rates
+
+
+def input_rows(bench: Bench) -> list[Row]:
+    """Batches from the cache, and as a notebook reads them."""
+    (rates,) = bench.found["input"]
     notebook = Baseline("tf.data: TFRecord, decode_jpeg, autotuned", rates["tf.data"])
     memcpy = Baseline("memcpy of the same bytes into warm memory", rates["memcpy"])
     return [
@@ -54,27 +67,7 @@ def input_rows(bench: Bench) -> list[Row]:
     ]
 
 
-def training_rows(bench: Bench) -> list[Row]:
-    """Steps, start and memory of a trial, and of bare Keras."""
-    rows = []
-    for name in sorted({*STEADY, *STARTS}):
-        say(f"training: {name}")
-        trial, bare = zip(*(_pair(bench, name) for _ in range(bench.repetitions)), strict=True)
-        rows += [
-            compare(
-                f"{what}: {name}",
-                unit,
-                [one[key] for one in trial],
-                Baseline("bare `fit`", [one[key] for one in bare]),
-                target,
-            )
-            for what, unit, key, names, target in _FIGURES
-            if name in names
-        ]
-    return sorted(rows, key=lambda row: row.name.partition(":")[0])
-
-
-def _pair(bench: Bench, name: str) -> tuple[dict[str, float], dict[str, float]]:
+def measure_training(bench: Bench, name: str) -> tuple[dict[str, float], dict[str, float]]:
     """Figures of a trial and of bare Keras, one after the other; no more than will be asked for."""
     if name in STEADY:
         work, steps = bench.images(STEPS), STEPS
@@ -87,22 +80,48 @@ def _pair(bench: Bench, name: str) -> tuple[dict[str, float], dict[str, float]]:
     return trial, bare
 
 
+def training_rows(bench: Bench) -> list[Row]:
+    """Steps, start and memory of a trial, and of bare Keras."""
+    rows = []
+    for name in TRAINED:
+        trial, bare = zip(*bench.found[f"training: {name}"], strict=True)
+        rows += [
+            compare(
+                f"{what}: {name}",
+                unit,
+                _column(trial, key),
+                Baseline("bare `fit`", _column(bare, key)),
+                target,
+            )
+            for what, unit, key, names, target in _FIGURES
+            if name in names
+        ]
+    return sorted(rows, key=lambda row: row.name.partition(":")[0])
+
+
+def measure_report(bench: Bench) -> float:
+    """Seconds of a report of 14 architectures, 3 seeds and 4,000 images."""
+    number = len(bench.found["report"])
+    seconds: float = figures_of("report_time.py", bench.work / f"report-{number}")
+    return seconds
+
+
 def report_rows(bench: Bench) -> list[Row]:
-    """A report of 14 architectures, 3 seeds and 4,000 images."""
-    seconds = [
-        figures_of("report_time.py", bench.work / f"report-{number}")
-        for number in range(bench.repetitions)
-    ]
+    """The report beside its limit."""
+    seconds = bench.found["report"]
     limit = Baseline("limit", [30.0] * len(seconds))
     return [compare("report: 14 × 3 × 4,000", "s", seconds, limit, Target(most=1))]
 
 
-def ray_rows(bench: Bench) -> list[Row]:
+def measure_ray(bench: Bench) -> dict[str, float]:
     """How soon Ray has a trial training: at first, in a place that fell free, after a kill."""
-    work = bench.images(STEPS)
-    found = [
-        figures_of("start_times.py", work, THROUGH_RAY) for _ in range(max(2, bench.repetitions))
-    ]
+    figures: dict[str, float] = figures_of("start_times.py", bench.images(STEPS), THROUGH_RAY)
+    return figures
+
+
+def ray_rows(bench: Bench) -> list[Row]:
+    """Those starts beside an import of Keras, and beside each other."""
+    found = bench.found["ray"]
     scheduled = "start, from scheduling to the first line of training code"
     keras = Baseline("a bare Python process that imports Keras", _column(found, "import_keras"))
     fresh = Baseline("a fresh trial's, from its scheduling", _column(found, "first_step"))
@@ -122,13 +141,18 @@ def ray_rows(bench: Bench) -> list[Row]:
     ]
 
 
-def _column(found: Sequence[dict[str, float]], name: str) -> list[float]:
+def _column(found: Sequence[Mapping[str, float]], name: str) -> list[float]:
     return [one[name] for one in found]
 
 
+def measure_checkpoint(bench: Bench) -> Cost:
+    """What a checkpoint of the largest state costs."""
+    return checkpoint_cost(bench.work / "checkpoint", steps=18, every=6, repetitions=1)
+
+
 def checkpoint_rows(bench: Bench) -> list[Row]:
-    """Training time with checkpoints at the default interval, for the largest state."""
-    cost = checkpoint_cost(bench.work / "checkpoint", steps=30, every=10, repetitions=1)
+    """Training time with checkpoints at the default interval."""
+    (cost,) = bench.found["checkpoint"]
     return [
         compare(
             f"checkpoint: {cost.interval:.0f} s of training ResNet152, with the one it takes",
@@ -140,14 +164,51 @@ def checkpoint_rows(bench: Bench) -> list[Row]:
     ]
 
 
-PARTS: dict[str, Callable[[Bench], list[Row]]] = {
-    "input": input_rows,
-    "training": training_rows,
-    "ray": ray_rows,
-    "checkpoint": checkpoint_rows,
-    "demo": demo_rows,
-    "report": report_rows,
+@dataclass(frozen=True)
+class Part:
+    """A part of the table: what is measured for it, by name, and the rows that come of it."""
+
+    measurements: Mapping[str, Callable[[Bench], Any]]
+    rows: Callable[[Bench], list[Row]]
+    repeated: bool = True
+    """Whether each is measured again where there is time."""
+
+
+PARTS = {
+    "input": Part({"input": measure_input}, input_rows, repeated=False),
+    "training": Part(
+        {f"training: {name}": partial(measure_training, name=name) for name in TRAINED},
+        training_rows,
+    ),
+    "ray": Part({"ray": measure_ray}, ray_rows),
+    "checkpoint": Part({"checkpoint": measure_checkpoint}, checkpoint_rows, repeated=False),
+    "demo": Part({"demo": measure_demo}, demo_rows, repeated=False),
+    "report": Part({"report": measure_report}, report_rows),
 }
+
+
+def measure(bench: Bench, names: Iterable[str], repetitions: int, until: float) -> None:
+    """Measure for some parts.
+
+    All is measured once; then what is repeated is, what took least first, as long as it would be
+    done `until` then, by `time.monotonic`.
+    """
+    parts = [PARTS[name] for name in names]
+    for part in parts:
+        for name, function in part.measurements.items():
+            bench.measure(name, function)
+    again = {k: v for part in parts if part.repeated for k, v in part.measurements.items()}
+    for _ in range(1, repetitions):
+        for name, function in sorted(again.items(), key=lambda one: bench.seconds[one[0]]):
+            if time.monotonic() + bench.seconds[name] < until:
+                bench.measure(name, function)
+
+
+def rows_of(bench: Bench, names: Iterable[str]) -> list[Row]:
+    """The rows of those parts for which all was measured."""
+    parts = [PARTS[name] for name in names]
+    whole = [part for part in parts if all(map(bench.found.get, part.measurements))]
+    return [row for part in whole for row in part.rows(bench)]
 
 
 def machine() -> dict[str, str]:
@@ -161,20 +222,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=tuple(PARTS), action="append")
     parser.add_argument("--repetitions", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=38, help="no repetition begins later")
     parser.add_argument("--out", type=Path, default=_RESULTS)
     chosen = parser.parse_args()
-    rows: list[Row] = []
+    until = time.monotonic() + 60 * chosen.minutes
+    names = chosen.only or list(PARTS)
     with tempfile.TemporaryDirectory(prefix="fer-orch-bench-") as folder:
-        bench = Bench(Path(folder), chosen.repetitions)
+        bench, lost = Bench(Path(folder)), ""
         try:
-            for name in chosen.only or PARTS:
-                say(name)
-                rows += PARTS[name](bench)
+            measure(bench, names, chosen.repetitions, until)
         except BenchmarkError as error:
-            print(error, file=sys.stderr)
-            return 1
-        finally:
-            print(as_table(rows))
+            lost = str(error)
+    rows = rows_of(bench, names)
+    print(as_table(rows))
+    if lost:
+        print(lost, file=sys.stderr)
+        return 1
     write_rows(chosen.out, machine(), rows)
     return 0
 

@@ -1,11 +1,15 @@
 """What the parts of `bench.py` share: where things are made, drawn faces, trainings of children."""
 
-from collections.abc import Mapping
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from children import figures_of
+from measuring import say
 from training_times import RECIPE, VALIDATION
 
 from datasets.cache import stage
@@ -19,12 +23,22 @@ BARE_STEPS = 8
 
 @dataclass(frozen=True)
 class Bench:
-    """Where things are made, and how often each is measured."""
+    """Where things are made, and what was found so far."""
 
     work: Path
-    repetitions: int
+    found: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    """What each measurement gave, each time."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """How long each took, the last time."""
     bare: dict[str, tuple[int, dict[str, float]]] = field(default_factory=dict)
     """Steps and figures of a bare run of an architecture, where one was measured already."""
+
+    def measure(self, name: str, function: Callable[["Bench"], Any]) -> None:
+        """Take a measurement, once more if there is one."""
+        say(name)
+        begin = time.monotonic()
+        self.found[name].append(function(self))
+        self.seconds[name] = time.monotonic() - begin
 
     def images(self, steps: int) -> Path:
         """Faces for so many steps of the demo's recipe: shards for a trial, arrays for bare Keras.

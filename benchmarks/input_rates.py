@@ -20,7 +20,7 @@ from datasets.folder import as_folder
 from datasets.manifest import read_manifest
 from datasets.prepare import synth
 
-IMAGES, SIZE, BATCH = 2048, 224, 16
+IMAGES, SIZE, BATCH = 1024, 224, 16
 _AT_LEAST_S = 1.0
 
 

@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--learn", type=int, default=6)
     chosen = parser.parse_args()
     switches = SWITCHES | ({JAX: (JAX,)} if find_spec("jax") else {})
-    bench = Bench(chosen.work, 1)
+    bench = Bench(chosen.work)
     if chosen.only:
         speed(bench.images(chosen.steps), chosen.only.split(","), switches)
     if chosen.learn:

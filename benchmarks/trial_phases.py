@@ -124,7 +124,7 @@ def main() -> None:
     if chosen.trial:
         print(json.dumps(phases(chosen.work, chosen.trial)))
         return
-    work = Bench(chosen.work.absolute(), 1).images(STEPS)
+    work = Bench(chosen.work.absolute()).images(STEPS)
     found = {}
     for name in chosen.only.split(","):
         words = ("trial_phases.py", work, "--trial", name)
