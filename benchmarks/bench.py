@@ -4,7 +4,7 @@
 
 Prints one table and writes `benchmarks/results.json`. A repetition takes each baseline right beside
 what is compared with it; `spread` is the least and the greatest ratio. On a slow machine what takes
-longest is not repeated: all is done within `--minutes` (38), if once through takes no longer. No
+longest is not repeated: all is done within `--minutes` (36), if once through takes no longer. No
 timing fails anything: the exit code is 1 only if something could not be measured.
 """
 
@@ -222,7 +222,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=tuple(PARTS), action="append")
     parser.add_argument("--repetitions", type=int, default=2)
-    parser.add_argument("--minutes", type=float, default=38, help="no repetition begins later")
+    parser.add_argument("--minutes", type=float, default=36, help="repetitions end by then")
     parser.add_argument("--out", type=Path, default=_RESULTS)
     chosen = parser.parse_args()
     until = time.monotonic() + 60 * chosen.minutes
