@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench_work import BARE_STEPS, Bench, trained
+from best_order import least_makespan
 from measuring import BenchmarkError, say
 from rows import Baseline, Row, Target, compare
 from training_times import RECIPE
@@ -112,22 +113,27 @@ def _bare_seconds(bench: Bench, name: str) -> float:
 
 
 def makespan_row(rates: Mapping[str, float]) -> Row:
-    """The paper's fourteen at the measured rates, simulated; of all numbers of slots the worst."""
+    """The paper's fourteen at the measured rates, simulated; of all numbers of slots the worst.
+
+    It is named beside what no order ends before: the bound may be out of reach.
+    """
     config = load_config(preset="paper", shards="measured")
-    worst = max((_ratio(config, rates, slots), slots) for slots in SLOTS)
+    (ratio, least), slots = max((_ratios(config, rates, slots), slots) for slots in SLOTS)
     return compare(
         f"makespan, the paper's fourteen simulated at measured rates, worst of 1 to {SLOTS[-1]} "
-        f"slots: {worst[1]}",
+        f"slots: {slots}, where no order does better than {least:.3f}",
         "× bound",
-        [worst[0]],
+        [ratio],
         Baseline("max(sum / slots, longest)", [1.0]),
         Target(most=1.05),
     )
 
 
-def _ratio(config: RunConfig, rates: Mapping[str, float], slots: int) -> float:
+def _ratios(config: RunConfig, rates: Mapping[str, float], slots: int) -> tuple[float, float]:
+    """The plan's makespan, and the least there is, over the bound."""
     plan: Plan = make_plan(
         config, {"train": 287_651, "validation": 3_999}, Resources(1, 0, slots), rates
     )
     hours = [trial.hours or 0.0 for trial in plan.trials]
-    return (plan.hours or 0.0) / max(sum(hours) / slots, *hours)
+    bound = max(sum(hours) / slots, *hours)
+    return (plan.hours or 0.0) / bound, least_makespan(hours, slots) / bound
