@@ -9,13 +9,13 @@ import pytest
 from tests.made_up_runs import MadeUpRun, write_run
 from trainers.result import TrialState
 
-FERS = (sys.executable, "-m", "orchestrator")
+COMMAND = (sys.executable, "-m", "orchestrator")
 
 
 def without_reader(*words: object) -> tuple[int, str]:
     """Exit code and standard error of a command, the other end of whose output is closed."""
     process = subprocess.Popen(
-        [*FERS, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout
     assert process.stderr
