@@ -215,6 +215,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     chosen = parser.parse_args()
+    if chosen.way == "trial" and chosen.deterministic:
+        parser.error("--deterministic is for the bare run; a trial has --set deterministic=…")
     times, result = Times(chosen.until), None
     asked = chosen.work, chosen.architecture, chosen.epochs, times
     with suppress(Enough):
