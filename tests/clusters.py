@@ -38,6 +38,9 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # The local provider knows autoscaler v1 only.
     "RAY_UP_enable_autoscaler_v2": "0",
+    # Ray Client's server on the head, a process of its own for each client: 30 s by default, which
+    # a busy machine can need more than.
+    "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "120",
 }
 _SETUP = (
     "initialization_commands",
