@@ -45,7 +45,7 @@ _SCRATCH = ".ray"
 # A trial that is started early waits for its place, which may be a day's training away.
 _PLACE_WAIT_S = str(7 * 24 * 3600)
 
-# How long such a trial lets those before it in the plan take their places first.
+# How long such a trial lets those before it in the plan start first.
 _COURTESY_S = 60.0
 
 # How long a run that is to stop waits for Ray, once its trials have let go.
@@ -174,20 +174,24 @@ class _Drivers:
 
     def drive(self, config: dict[str, Any]) -> dict[str, Any]:
         """Run the trial that `config` names."""
-        (spec,) = [spec for spec in self.specs if spec.name == config["trial"]]
-        first = self.specs[: self.slots]
-        if spec not in first:
-            self._let_pass(first)
+        index = [spec.name for spec in self.specs].index(config["trial"])
+        spec = self.specs[index]
+        if index >= self.slots:
+            self._let_pass([*self.specs[: self.slots], self.specs[index - 1]])
         self.train_run.fit(spec)
         # Ray's own result is None without a Ray checkpoint: the trial's file is what counts.
         result = read_record(self._record(spec) / RESULT_FILE, TrialResult)
         return {"accuracy": result.accuracy if result else math.nan}  # of None Tune would tell
 
-    def _let_pass(self, first: list[TrialSpec]) -> None:
-        """Wait until the trials that are first in the plan have begun, or had time enough to."""
+    def _let_pass(self, before: list[TrialSpec]) -> None:
+        """Wait until trials have begun that are before in the plan, or had time enough to.
+
+        They get their places first, and the processes of one that need not start yet take no core
+        from those of one whose place is free.
+        """
         end = time.monotonic() + _COURTESY_S
         while time.monotonic() < end and not self.train_run.stop_file.exists():
-            if all(has_begun(self._record(spec), spec.session) for spec in first):
+            if all(has_begun(self._record(spec), spec.session) for spec in before):
                 return
             time.sleep(0.2)
 

@@ -287,19 +287,25 @@ def test_a_trial_has_begun_once_it_has_an_attempt_in_this_session(spec: TrialSpe
 
 
 @pytest.mark.parametrize("session", ["one", "before"])
+@pytest.mark.parametrize("begun", [0, 1])
 def test_others_wait_only_for_those_that_have_not_begun(
-    session: str, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
+    begun: int, session: str, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
 ):
-    """The first had a share, and waits for a whole GPU."""
-    attempt(replace(spec, session=session), Cause.FAILED)
-    later = replace(spec, name="later-s0", trial_dir=spec.run_dir / "trials" / "later-s0")
+    """The first had a share, and waits for a whole GPU; or the one before was to start early."""
+    names = [spec.name, "second-s0", "third-s0"]
+    specs = [
+        replace(spec, name=name, trial_dir=spec.run_dir / "trials" / name, session="one")
+        for name in names
+    ]
+    attempt(replace(specs[begun], session=session), Cause.FAILED)
+    attempt(specs[1 - begun], Cause.FAILED)
     fits: list[str] = []
     run = SimpleNamespace(stop_file=spec.run_dir / STOP_FILE, fit=lambda one: fits.append(one.name))
     monkeypatch.setattr(ray_run, "_COURTESY_S", 60.0 if session == "one" else 1.0)
-    drivers = ray_run._Drivers(spec.run_dir, [spec, later], 1, run)
+    drivers = ray_run._Drivers(spec.run_dir, specs, 1, run)
     begin = time.monotonic()
-    thread = threading.Thread(target=drivers.drive, args=({"trial": later.name},), daemon=True)
+    thread = threading.Thread(target=drivers.drive, args=({"trial": names[2]},), daemon=True)
     thread.start()
     thread.join(30)
-    assert fits == [later.name]
+    assert fits == [names[2]]
     assert (time.monotonic() - begin >= 1.0) == (session == "before")
