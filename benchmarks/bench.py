@@ -147,7 +147,7 @@ def _column(found: Sequence[Mapping[str, float]], name: str) -> list[float]:
 
 def measure_checkpoint(bench: Bench) -> Cost:
     """What a checkpoint of the largest state costs."""
-    return checkpoint_cost(bench.work / "checkpoint", steps=18, every=6, repetitions=1)
+    return checkpoint_cost(bench.work / "checkpoint", steps=32, every=10)
 
 
 def checkpoint_rows(bench: Bench) -> list[Row]:

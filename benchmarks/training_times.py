@@ -50,9 +50,13 @@ class Times:
     epochs: list[int] = field(default_factory=list)
     """Steps done when an epoch's training was over."""
 
+    def now(self) -> float:
+        """This moment."""
+        return time.perf_counter() - _START
+
     def step(self) -> None:
         """A step is done."""
-        self.steps.append(time.perf_counter() - _START)
+        self.steps.append(self.now())
         if self.until == "first-step":
             raise Enough
 
@@ -102,7 +106,7 @@ def bare(work: Path, name: str, epochs: int, times: Times, *, deterministic: boo
         include_top=False, weights=None, input_tensor=pixels, pooling="avg"
     ).output
     model = keras.Model(images, keras.layers.Dense(8, activation="softmax")(features))
-    times.built = time.perf_counter() - _START
+    times.built = times.now()
     optimizer = keras.optimizers.Adam(RECIPE.learning_rate)
     model.compile(optimizer, RECIPE.loss, metrics=["accuracy"])
 
@@ -158,11 +162,11 @@ def trial(
         threads=num_cores(),
         prefetch_batches=ahead,
     )
-    _watch(times)
+    watch(times)
     return run_trial(spec, LocalContext(folder, spec.resilience))
 
 
-def _watch(times: Times) -> None:
+def watch(times: Times) -> None:
     """Note when the model is built and each step is done, in the places where that happens."""
     from trainers import fitting, model
 
@@ -171,7 +175,7 @@ def _watch(times: Times) -> None:
 
     def timed_build(*args: Any, **options: Any) -> Any:
         built = build(*args, **options)
-        times.built = time.perf_counter() - _START
+        times.built = times.now()
         return built
 
     def timed_end(*args: Any, **options: Any) -> None:

@@ -45,8 +45,12 @@ _SCRATCH = ".ray"
 # A trial that is started early waits for its place, which may be a day's training away.
 _PLACE_WAIT_S = str(7 * 24 * 3600)
 
-# How long such a trial lets those before it in the plan start first.
+# How long such a trial lets those take their places first that are first in the plan.
 _COURTESY_S = 60.0
+
+# How long at most its processes leave the cores to those of the trial before it, which may have
+# its place already. Where several places fall free at once, it is what that costs.
+_HEAD_START_S = 3.0
 
 # How long a run that is to stop waits for Ray, once its trials have let go.
 _LET_GO_S = 15.0
@@ -177,19 +181,16 @@ class _Drivers:
         index = [spec.name for spec in self.specs].index(config["trial"])
         spec = self.specs[index]
         if index >= self.slots:
-            self._let_pass([*self.specs[: self.slots], self.specs[index - 1]])
+            self._let_begin(self.specs[: self.slots], _COURTESY_S)
+            self._let_begin([self.specs[index - 1]], _HEAD_START_S)
         self.train_run.fit(spec)
         # Ray's own result is None without a Ray checkpoint: the trial's file is what counts.
         result = read_record(self._record(spec) / RESULT_FILE, TrialResult)
         return {"accuracy": result.accuracy if result else math.nan}  # of None Tune would tell
 
-    def _let_pass(self, before: list[TrialSpec]) -> None:
-        """Wait until trials have begun that are before in the plan, or had time enough to.
-
-        They get their places first, and the processes of one that need not start yet take no core
-        from those of one whose place is free.
-        """
-        end = time.monotonic() + _COURTESY_S
+    def _let_begin(self, before: list[TrialSpec], at_most_s: float) -> None:
+        """Wait until trials have begun that are before in the plan, or had time enough to."""
+        end = time.monotonic() + at_most_s
         while time.monotonic() < end and not self.train_run.stop_file.exists():
             if all(has_begun(self._record(spec), spec.session) for spec in before):
                 return

@@ -301,7 +301,8 @@ def test_others_wait_only_for_those_that_have_not_begun(
     attempt(specs[1 - begun], Cause.FAILED)
     fits: list[str] = []
     run = SimpleNamespace(stop_file=spec.run_dir / STOP_FILE, fit=lambda one: fits.append(one.name))
-    monkeypatch.setattr(ray_run, "_COURTESY_S", 60.0 if session == "one" else 1.0)
+    for wait in ("_COURTESY_S", "_HEAD_START_S"):
+        monkeypatch.setattr(ray_run, wait, 60.0 if session == "one" else 1.0)
     drivers = ray_run._Drivers(spec.run_dir, specs, 1, run)
     begin = time.monotonic()
     thread = threading.Thread(target=drivers.drive, args=({"trial": names[2]},), daemon=True)
