@@ -10,9 +10,11 @@ PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile
 
 setup: .venv/.ready
 
+# pip would compile on one core. Some packages hold files that can't be compiled: no error, as in pip.
 .venv/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock
+	-$(BIN)/python -m compileall -qq -j 0 .venv/lib
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
