@@ -1,5 +1,6 @@
 """What the parts of `bench.py` share: where things are made, drawn faces, trainings of children."""
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -26,12 +27,18 @@ class Bench:
     """Where things are made, and what was found so far."""
 
     work: Path
+    until: float = math.inf
+    """When to end, by `time.monotonic`, what can be left out."""
     found: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     """What each measurement gave, each time."""
     seconds: dict[str, float] = field(default_factory=dict)
     """How long each took, the last time."""
     bare: dict[str, tuple[int, dict[str, float]]] = field(default_factory=dict)
     """Steps and figures of a bare run of an architecture, where one was measured already."""
+
+    def in_time(self, seconds: float) -> bool:
+        """Whether what takes so long would be done in time."""
+        return time.monotonic() + seconds < self.until
 
     def measure(self, name: str, function: Callable[["Bench"], Any]) -> None:
         """Take a measurement, once more if there is one."""

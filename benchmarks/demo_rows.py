@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from training_times import RECIPE
 from orchestrator.config import RunConfig
 from orchestrator.config_sources import load_config
 from orchestrator.plan import Plan, Resources, make_plan
-from orchestrator.run_store import RunStore
+from orchestrator.run_store import RunStore, trial_name
 from trainers.architectures import ARCHITECTURES
 from trainers.entries import ATTEMPTS_FILE, Attempt, parse_entries
 from trainers.result import RESULT_FILE
@@ -40,10 +40,20 @@ class Demo:
         return {name: end - start for name, (start, end) in self.spans.items()}
 
 
-def measure_demo(bench: Bench) -> tuple[Demo, float]:
-    """The demo once, and the seconds of fourteen bare runs of its steps, one after another."""
+def measure_demo(bench: Bench) -> tuple[Demo, list[float]]:
+    """The demo once, and the seconds of bare runs of its steps, one after another.
+
+    Where there is no time for all fourteen, those of the trials that took least are left out.
+    """
     demo = run_demo(bench.work / "demo")
-    return demo, sum(_bare_seconds(bench, name) for name in ARCHITECTURES)
+    longest_first = sorted(ARCHITECTURES, key=lambda name: -demo.seconds[trial_name(name, 0)])
+    found, longest = [], 0.0
+    for name in longest_first:
+        if name in bench.bare or bench.in_time(longest):
+            begin = time.monotonic()
+            found.append(_bare_seconds(bench, name))
+            longest = max(longest, time.monotonic() - begin)
+    return demo, found
 
 
 def demo_rows(bench: Bench) -> list[Row]:
@@ -58,7 +68,7 @@ def demo_rows(bench: Bench) -> list[Row]:
             "the whole demo, after set-up",
             "s",
             [demo.whole],
-            Baseline("fourteen bare Keras runs of the same steps, one after another", [bare]),
+            _one_after_another(bare),
             Target(most=0.75),
         ),
         compare(
@@ -70,6 +80,13 @@ def demo_rows(bench: Bench) -> list[Row]:
         ),
         makespan_row(demo.rates),
     ]
+
+
+def _one_after_another(bare: Sequence[float]) -> Baseline:
+    name = f"{len(bare)} bare Keras runs of the same steps, one after another"
+    if len(bare) < len(ARCHITECTURES):
+        name += f"; there was no time for all {len(ARCHITECTURES)}, whose ratio is less"
+    return Baseline(name, [sum(bare)])
 
 
 def run_demo(run_dir: Path) -> Demo:
