@@ -9,12 +9,15 @@ _HIDDEN = {"Cc", "Cs"}  # control characters, which a terminal obeys; lone surro
 
 def visible(text: str) -> str:
     """The text with line ends and tabs, and U+FFFD for all else that is not a character."""
+    if text.isprintable():  # nearly every text: a report has a hundred thousand
+        return text
     return "".join(one if one in "\n\t" else _visible(one) for one in text)
 
 
 def one_line(text: str) -> str:
     """The same as one line: runs of white space become one blank."""
-    return "".join(map(_visible, " ".join(text.split())))
+    joined = " ".join(text.split())
+    return joined if joined.isprintable() else "".join(map(_visible, joined))
 
 
 def _visible(one: str) -> str:

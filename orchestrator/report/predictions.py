@@ -63,7 +63,8 @@ def _column(path: Path, name: str) -> pa.Array:
     import pyarrow.parquet as pq
 
     try:
-        column = pq.read_table(path, columns=[name]).column(name).combine_chunks()
+        with pq.ParquetFile(path) as file:
+            column = file.read(columns=[name]).column(name).combine_chunks()
     except FileNotFoundError:
         raise ValueError("the file is missing") from None
     except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:

@@ -67,10 +67,17 @@ def draw(run: RunReport) -> dict[str, bytes]:
         mpl.rcParams.update(_SETTINGS)
         for name, make in _PICTURES.items():
             if figure := make(run):
+                _lay_out(figure)
                 files[f"{FOLDER}/{name}.svg"] = _save(figure, "svg", {"Date": None})
-                figure.set_layout_engine("none")  # it stays as laid out: half of the work
                 files[f"{FOLDER}/{name}.png"] = _save(figure, "png", {"Software": None})
     return files
+
+
+def _lay_out(figure: "Figure") -> None:
+    """Place all in the figure for good: an engine would have it drawn once more for each file."""
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+    figure.set_layout_engine(None)
 
 
 def _save(figure: "Figure", kind: str, metadata: dict[str, None]) -> bytes:

@@ -37,15 +37,19 @@ def resample(
     The products are of whole numbers below 2**24 in float32, hence exact: the same bytes on every
     processor and number of threads.
     """
+    from threadpoolctl import threadpool_limits
+
     trials, images = predicted.shape
     features = _features(labels, predicted)
     generator = np.random.default_rng(SEED)
     accuracy, macro_f1 = (np.empty((resamples, trials)) for _ in range(2))
-    for start in range(0, resamples, _BATCH):
-        rows = min(_BATCH, resamples - start)
-        counts = _image_counts(generator, rows, images) @ features
-        place = slice(start, start + rows)
-        accuracy[place], macro_f1[place] = _scored(counts.astype(np.float64), trials)
+    # BLAS threads spin where they wait: beside other processes that costs more than it saves.
+    with threadpool_limits(1, "blas"):
+        for start in range(0, resamples, _BATCH):
+            rows = min(_BATCH, resamples - start)
+            counts = _image_counts(generator, rows, images) @ features
+            place = slice(start, start + rows)
+            accuracy[place], macro_f1[place] = _scored(counts.astype(np.float64), trials)
     return Resampled(accuracy, macro_f1)
 
 

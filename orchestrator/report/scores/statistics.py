@@ -9,6 +9,7 @@ mean of the other.
 import math
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -75,6 +76,7 @@ class Scores:
     classes: tuple[ClassScores, ...]
 
 
+@lru_cache(maxsize=4096)  # a report states the same few hundred in several places
 def wilson_interval(correct: int, total: int) -> Interval:
     """Wilson's score interval, 95 % (SciPy, `binomtest(...).proportion_ci(method="wilson")`)."""
     if total == 0:
