@@ -12,6 +12,7 @@ import argparse
 import json
 import statistics
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -77,22 +78,28 @@ class Watched(LocalContext):
 
 
 def cost_of(steps: Sequence[float], handed_over: Sequence[float], written: Sequence[float]) -> Cost:
-    """Tell the steps apart by their ends, up to the first checkpoint that they did not outlast."""
-    whole = [pair for pair in zip(handed_over, written, strict=False) if pair[1] < steps[-1]]
-    if not whole:
-        raise SystemExit("no checkpoint was written before the last step: take more --steps")
-    cut = [*handed_over, steps[-1]][len(whole)]
+    """Tell the steps apart by their ends, up to the last checkpoint, which itself is not counted.
+
+    So it is no matter how fast that one was written.
+    """
+    if len(handed_over) < 2:
+        raise SystemExit("fewer than two checkpoints: take --steps of more than twice --every")
+    following = zip(handed_over, written, handed_over[1:], strict=False)
+    whole = [(given, stored) for given, stored, after in following if stored < after]
     plain, guarded = [], []
-    for begin, end in pairwise(end for end in steps[_WARM - 1 :] if end <= cut):
+    for begin, end in pairwise(end for end in steps[_WARM - 1 :] if end <= handed_over[-1]):
         busy = any(begin < stored and given < end for given, stored in whole)
         (guarded if busy else plain).append(end - begin)
+    if not plain or len(whole) < len(handed_over) - 1:
+        raise SystemExit("a checkpoint was not written before the next one: take a larger --every")
     return Cost(plain, guarded, len(whole))
 
 
-def train_here(workdir: Path, folder: Path, every: int) -> Cost:
-    """Train one epoch in this process."""
+def train_here(workdir: Path, every: int) -> Cost:
+    """Train one epoch in this process, from the start."""
     from trainers.trial import run_trial
 
+    folder = Path(tempfile.mkdtemp(dir=workdir))
     spec = TrialSpec(
         name="resnet152-s0",
         architecture="resnet152",
@@ -116,7 +123,7 @@ def train_here(workdir: Path, folder: Path, every: int) -> Cost:
 def checkpoint_cost(workdir: Path, *, steps: int, every: int) -> Cost:
     """Train in a process of its own."""
     synth(workdir / "shards", train=steps * RECIPE.batch_size, validation=16, size=76, seed=0)
-    return Cost(**figures_of("checkpoint_cost.py", workdir, "--trial", "trial", "--every", every))
+    return Cost(**figures_of("checkpoint_cost.py", workdir, "--child", "--every", every))
 
 
 def main() -> int:
@@ -125,11 +132,11 @@ def main() -> int:
     parser.add_argument("workdir", type=Path)
     parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--every", type=int, default=20, help="steps between checkpoints")
-    parser.add_argument("--trial", help=argparse.SUPPRESS)
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     workdir = chosen.workdir.absolute()
-    if chosen.trial:
-        print(json.dumps(asdict(train_here(workdir, workdir / chosen.trial, chosen.every))))
+    if chosen.child:
+        print(json.dumps(asdict(train_here(workdir, chosen.every))))
         return 0
     cost = checkpoint_cost(workdir, steps=chosen.steps, every=chosen.every)
     share = cost.seconds / cost.interval

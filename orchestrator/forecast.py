@@ -75,6 +75,7 @@ class Forecast:
     def seconds_left(self, records: Sequence[TrialRecord]) -> float | None:
         """Until the last of the run's trials ends; None while nothing tells how fast they are."""
         self._rates |= measured_rates(records, self._config.recipe.batch_size, self._resources)
+        # Only the lengths are wanted: the run has its order, and to search one takes time.
         plan = make_plan(self._config, self._rows, self._resources, self._rates, begun=True)
         states = {record.name: record for record in records}
         left: dict[TrialState, list[Stay]] = defaultdict(list)

@@ -45,11 +45,11 @@ _SCRATCH = ".ray"
 # A trial that is started early waits for its place, which may be a day's training away.
 _PLACE_WAIT_S = str(7 * 24 * 3600)
 
-# How long such a trial lets those take their places first that are first in the plan.
+# How long such a trial waits for those that are first in the plan to take their places.
 _COURTESY_S = 60.0
 
 # How long at most its processes leave the cores to those of the trial before it, which may have
-# its place already. Where several places fall free at once, it is what that costs.
+# its place already. Where several places fall free at once, their trials start that much later.
 _HEAD_START_S = 3.0
 
 # How long a run that is to stop waits for Ray, once its trials have let go.

@@ -287,9 +287,9 @@ def test_a_trial_has_begun_once_it_has_an_attempt_in_this_session(spec: TrialSpe
 
 
 @pytest.mark.parametrize("session", ["one", "before"])
-@pytest.mark.parametrize("begun", [0, 1])
+@pytest.mark.parametrize("late", [0, 1])
 def test_others_wait_only_for_those_that_have_not_begun(
-    begun: int, session: str, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
+    late: int, session: str, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
 ):
     """The first had a share, and waits for a whole GPU; or the one before was to start early."""
     names = [spec.name, "second-s0", "third-s0"]
@@ -297,12 +297,13 @@ def test_others_wait_only_for_those_that_have_not_begun(
         replace(spec, name=name, trial_dir=spec.run_dir / "trials" / name, session="one")
         for name in names
     ]
-    attempt(replace(specs[begun], session=session), Cause.FAILED)
-    attempt(specs[1 - begun], Cause.FAILED)
+    attempt(replace(specs[late], session=session), Cause.FAILED)
+    attempt(specs[1 - late], Cause.FAILED)
     fits: list[str] = []
     run = SimpleNamespace(stop_file=spec.run_dir / STOP_FILE, fit=lambda one: fits.append(one.name))
-    for wait in ("_COURTESY_S", "_HEAD_START_S"):
-        monkeypatch.setattr(ray_run, wait, 60.0 if session == "one" else 1.0)
+    for place, wait in enumerate(("_COURTESY_S", "_HEAD_START_S")):
+        due = session == "before" and place == late
+        monkeypatch.setattr(ray_run, wait, 1.0 if due else 60.0)
     drivers = ray_run._Drivers(spec.run_dir, specs, 1, run)
     begin = time.monotonic()
     thread = threading.Thread(target=drivers.drive, args=({"trial": names[2]},), daemon=True)
