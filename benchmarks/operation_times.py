@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, by operation of TensorFlow.
+"""Where the time of a training step goes on the CPU, by operation of TensorFlow.
 
     python benchmarks/operation_times.py ARCHITECTURE [--not-deterministic] [--steps 10]
 
@@ -22,7 +22,7 @@ import numpy as np
 from datasets.labels import NUM_CLASSES
 from datasets.parallel import num_cores
 from trainers import backend
-from trainers.architectures import architecture
+from trainers.architectures import ARCHITECTURES, architecture
 from trainers.model import build_model, compile_model
 from trainers.recipe import RECIPES
 
@@ -77,7 +77,7 @@ def operations(folder: Path, steps: int) -> list[tuple[str, float, float]]:
 def main() -> int:
     """Measure and print; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("architecture")
+    parser.add_argument("architecture", choices=ARCHITECTURES)
     parser.add_argument("--not-deterministic", action="store_true")
     parser.add_argument("--steps", type=int, default=10)
     chosen = parser.parse_args()
@@ -92,7 +92,7 @@ def main() -> int:
         tf.profiler.experimental.stop()
         found = operations(Path(folder), chosen.steps)
     print(f"a step: {alone:.0f} ms; under the profiler {profiled:.0f} ms\n")
-    print("| operation | ms a step | a step |\n|---|--:|--:|")
+    print("| operation | ms a step | number |\n|---|--:|--:|")
     for kind, spent, number in found[:_ROWS]:
         print(f"| {kind} | {spent:.1f} | {number:.0f} |")
     print(f"| **all** | {sum(spent for _, spent, _ in found):.1f} | |")

@@ -1,7 +1,5 @@
 """What becomes of a trial that fails on a GPU that it shares: without Ray's processes."""
 
-import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -20,11 +18,10 @@ prepare_environment()
 
 import ray.train  # noqa: E402
 
-from orchestrator import ray_run, ray_trial  # noqa: E402
+from orchestrator import ray_trial  # noqa: E402
 from orchestrator.ray_trial import TrainRun, work  # noqa: E402
 from orchestrator.run_specs import trial_specs  # noqa: E402
 from orchestrator.run_store import RunStore  # noqa: E402
-from orchestrator.trial_files import has_begun  # noqa: E402
 from tests.interrupted_trial import spec_of  # noqa: E402
 from trainers import trial  # noqa: E402
 from trainers.books import Books  # noqa: E402
@@ -275,39 +272,3 @@ def test_a_continued_run_gives_a_whole_gpu_to_what_failed_on_a_share(
     resources = Resources(1, 1.0, 2, sharing=sharing)
     specs = trial_specs(config, RunStore.at(tmp_path), names, resources, None)
     assert [one.gpus for one in specs] == [1.0, 0.5, 0.5, 0.5]
-
-
-def test_a_trial_has_begun_once_it_has_an_attempt_in_this_session(spec: TrialSpec):
-    assert not has_begun(spec.trial_dir, "one")
-    attempt(spec, Cause.FAILED)
-    assert has_begun(spec.trial_dir, "one")
-    assert not has_begun(spec.trial_dir, "two")
-    (spec.trial_dir / PROGRESS_FILE).write_text("{}")
-    assert has_begun(spec.trial_dir, "two")
-
-
-@pytest.mark.parametrize("session", ["one", "before"])
-@pytest.mark.parametrize("late", [0, 1])
-def test_others_wait_only_for_those_that_have_not_begun(
-    late: int, session: str, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
-):
-    """The first had a share, and waits for a whole GPU; or the one before was to start early."""
-    names = [spec.name, "second-s0", "third-s0"]
-    specs = [
-        replace(spec, name=name, trial_dir=spec.run_dir / "trials" / name, session="one")
-        for name in names
-    ]
-    attempt(replace(specs[late], session=session), Cause.FAILED)
-    attempt(specs[1 - late], Cause.FAILED)
-    fits: list[str] = []
-    run = SimpleNamespace(stop_file=spec.run_dir / STOP_FILE, fit=lambda one: fits.append(one.name))
-    for place, wait in enumerate(("_COURTESY_S", "_HEAD_START_S")):
-        due = session == "before" and place == late
-        monkeypatch.setattr(ray_run, wait, 1.0 if due else 60.0)
-    drivers = ray_run._Drivers(spec.run_dir, specs, 1, run)
-    begin = time.monotonic()
-    thread = threading.Thread(target=drivers.drive, args=({"trial": names[2]},), daemon=True)
-    thread.start()
-    thread.join(30)
-    assert fits == [names[2]]
-    assert (time.monotonic() - begin >= 1.0) == (session == "before")

@@ -1,0 +1,72 @@
+"""In which order trials begin: a driver of one that is not its turn waits, but not for ever."""
+
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from orchestrator.ray_environment import prepare_environment
+
+prepare_environment()
+
+from orchestrator import ray_run  # noqa: E402
+from orchestrator.trial_files import has_begun  # noqa: E402
+from tests.interrupted_trial import spec_of  # noqa: E402
+from trainers.books import Books  # noqa: E402
+from trainers.interruption import STOP_FILE, Cause  # noqa: E402
+from trainers.result import PROGRESS_FILE  # noqa: E402
+from trainers.spec import TrialSpec  # noqa: E402
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> TrialSpec:
+    place = tmp_path / "trials" / "resnet50-s0"
+    one = spec_of(tmp_path / "shards", tmp_path)
+    return replace(one, name=place.name, trial_dir=place, gpus=0.5, session="one")
+
+
+def attempted(spec: TrialSpec) -> None:
+    """The books tell of an attempt that failed."""
+    books = Books(spec.trial_dir, spec.session, spec.shares_gpu)
+    books.start()
+    books.end(Cause.FAILED)
+    books.close()
+
+
+def test_a_trial_has_begun_once_it_has_an_attempt_in_this_session(spec: TrialSpec):
+    assert not has_begun(spec.trial_dir, "one")
+    attempted(spec)
+    assert has_begun(spec.trial_dir, "one")
+    assert not has_begun(spec.trial_dir, "two")
+    (spec.trial_dir / PROGRESS_FILE).write_text("{}")
+    assert has_begun(spec.trial_dir, "two")
+
+
+@pytest.mark.parametrize("session", ["one", "before"])
+@pytest.mark.parametrize("late", [0, 1])
+def test_others_wait_only_for_those_that_have_not_begun(
+    late: int, session: str, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
+):
+    """The first had a share, and waits for a whole GPU; or the one before was to start early."""
+    names = [spec.name, "second-s0", "third-s0"]
+    specs = [
+        replace(spec, name=name, trial_dir=spec.run_dir / "trials" / name, session="one")
+        for name in names
+    ]
+    attempted(replace(specs[late], session=session))
+    attempted(specs[1 - late])
+    fits: list[str] = []
+    run = SimpleNamespace(stop_file=spec.run_dir / STOP_FILE, fit=lambda one: fits.append(one.name))
+    for place, wait in enumerate(("_COURTESY_S", "_HEAD_START_S")):
+        due = session == "before" and place == late
+        monkeypatch.setattr(ray_run, wait, 1.0 if due else 60.0)
+    drivers = ray_run._Drivers(spec.run_dir, specs, 1, run)
+    begin = time.monotonic()
+    thread = threading.Thread(target=drivers.drive, args=({"trial": names[2]},), daemon=True)
+    thread.start()
+    thread.join(30)
+    assert fits == [names[2]]
+    assert (time.monotonic() - begin >= 1.0) == (session == "before")
