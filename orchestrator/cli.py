@@ -143,6 +143,7 @@ def _seeds(text: str | None) -> list[int] | None:
 
 @app.command("run-all")
 def run_all_command(
+    context: typer.Context,
     config: Annotated[Path | None, typer.Option(help="YAML file over the preset.")] = None,
     preset: Annotated[
         str | None, typer.Option(help="demo or paper; default: paper with data, else demo.")
@@ -182,7 +183,8 @@ def run_all_command(
         settings=settings,
     )
     request = RunRequest(resolved, run_dir or Path("runs") / resolved.preset, address, dry_run)
-    raise typer.Exit(run_all(request, Terminal(lasting=True)))
+    # Who calls the command from Python may give it other `Machines`.
+    raise typer.Exit(run_all(request, Terminal(lasting=True), context.obj))
 
 
 @app.command("models")

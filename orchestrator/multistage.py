@@ -31,7 +31,7 @@ from orchestrator.report.sections.multistage import (
     MultistageResult,
     write_multistage_report,
 )
-from orchestrator.run import RunRequest, run_all
+from orchestrator.run import Machines, RunRequest, run_all
 from orchestrator.run_store import RunStore, trial_name
 from trainers.result import HISTORY_COLUMNS, HISTORY_FILE, MODEL_FILE, PREDICTIONS_FILE
 
@@ -61,7 +61,9 @@ class MultistageRequest:
         return self.run_dir / MULTISTAGE_DIR
 
 
-def run_multistage(request: MultistageRequest, console: Console) -> int:
+def run_multistage(
+    request: MultistageRequest, console: Console, machines: Machines | None = None
+) -> int:
     """Train continuously and in stages, compare, and report; 0, or 1 where a trial failed.
 
     The same request continues what was interrupted, and trains nothing that is done.
@@ -69,14 +71,14 @@ def run_multistage(request: MultistageRequest, console: Console) -> int:
     _keep_stages(request)
     whole = RunRequest(request.config, request.root / CONTINUOUS, request.address)
     console.print("continuous training", style="bold")
-    if code := run_all(whole, console):
+    if code := run_all(whole, console, machines):
         return code
     staged = replace(whole, run_dir=request.root / STAGED)
     ends = list(accumulate(request.stages))
     for number, (first, end) in enumerate(pairwise([0, *ends]), start=1):
         console.print(f"stage {number} of {len(ends)}: epochs {first + 1} to {end}", style="bold")
         until = None if end == ends[-1] else end
-        if code := run_all(replace(staged, until_epoch=until), console):
+        if code := run_all(replace(staged, until_epoch=until), console, machines):
             return code
     result = compare(request)
     write_text(request.root / RESULT_FILE, result.model_dump_json(indent=2) + "\n")

@@ -10,6 +10,7 @@ from orchestrator.terminal import Terminal
 
 
 def multistage_command(
+    context: typer.Context,
     architecture: Annotated[str, typer.Option(help="Architecture id.")],
     stages: Annotated[str, typer.Option(help="Epochs of each stage.")] = "45,30,25",
     config: Annotated[Path | None, typer.Option(help="YAML file over the preset.")] = None,
@@ -52,7 +53,7 @@ def multistage_command(
     )
     place = Path(run_dir) if run_dir else Path("runs") / resolved.preset
     request = MultistageRequest(resolved, epochs, place, address)
-    raise typer.Exit(run_multistage(request, Terminal(lasting=True)))
+    raise typer.Exit(run_multistage(request, Terminal(lasting=True), context.obj))
 
 
 def _epochs(text: str) -> tuple[int, ...]:

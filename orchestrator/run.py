@@ -73,11 +73,24 @@ class RunRequest:
     until_epoch: int | None = None
 
 
-def run_all(request: RunRequest, console: Console) -> int:
+@dataclass(frozen=True)
+class Machines:
+    """What a run does with the machines that it trains on; tests of all the rest give others.
+
+    `refuse_unfit` raises `ConfigError` where they can't do the run, `train` trains the trials of
+    these names and returns when they are over.
+    """
+
+    refuse_unfit: Callable[[RunRequest, RunStore, Console], None]
+    train: Callable[[RunRequest, RunStore, RunDocument, list[str], Console], None]
+
+
+def run_all(request: RunRequest, console: Console, machines: Machines | None = None) -> int:
     """Carry out a request; returns the exit code: 0, or 1 when some trial did not finish.
 
     A request that can't be carried out raises `FerOrchError` before anything is started.
     """
+    machines = machines or Machines(refuse_unfit_place, train_on_ray)
     config, store = request.config, RunStore.at(request.run_dir)
     store.refresh()
     check_backend()
@@ -94,14 +107,14 @@ def run_all(request: RunRequest, console: Console) -> int:
         return 0
     is_new = store.read() is None
     if is_new:  # it is to leave nothing behind where it can't be
-        _refuse_unfit_place(request, store, console)
+        machines.refuse_unfit(request, store, console)
     check_writable(store)
     with run_lock(store, console):
         store.refresh()  # another driver may have worked on it until now
         _refuse_other_config(store, config)
         todo = [name for name in _names(config, rows) if _is_to_do(request, store, name)]
         if todo and not is_new:
-            _refuse_unfit_place(request, store, console)
+            machines.refuse_unfit(request, store, console)
         check_weights(config, todo)
         shards, manifest = open_data(config, store, console)
         document = _document(request, store, shards, manifest)
@@ -109,7 +122,7 @@ def run_all(request: RunRequest, console: Console) -> int:
         if todo:
             keep_probes(config, store)
             check_shards(shards, manifest, console)
-            _train(request, store, document, todo, console)
+            machines.train(request, store, document, todo, console)
         with suppress(OSError):  # a driver that was killed while it stopped has left it
             store.remove(STOP_FILE)
         _drop_checkpoints_of_finished(store)
@@ -129,7 +142,7 @@ def _refuse_other_config(store: RunStore, config: RunConfig) -> None:
         )
 
 
-def _refuse_unfit_place(request: RunRequest, store: RunStore, console: Console) -> None:
+def refuse_unfit_place(request: RunRequest, store: RunStore, console: Console) -> None:
     """What this machine or the cluster can't do, before faces are drawn and shards are read."""
     with nodes_of(request.address, shares_gpus(request.config)) as nodes:
         trial_resources(request.config, nodes)
@@ -200,9 +213,10 @@ def _stage_is_over(store: RunStore, name: str, until_epoch: int | None) -> bool:
     return newest is not None and newest.epoch >= until_epoch
 
 
-def _train(
+def train_on_ray(
     request: RunRequest, store: RunStore, document: RunDocument, names: list[str], console: Console
 ) -> None:
+    """Start Ray, or connect to it, and train the trials of these names; see `Machines`."""
     # Ray takes seconds to import: a run with nothing to do never needs it.
     from orchestrator.ray_nodes import cluster_nodes
     from orchestrator.ray_run import ray_session, run_trials

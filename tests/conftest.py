@@ -1,8 +1,8 @@
 """Fixtures that several modules share."""
 
 import os
-import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,11 @@ import yaml
 
 from datasets.prepare import synth
 from tests.host_needs import missing
+from tests.shared_folders import shared_folder
 
 if TYPE_CHECKING:
     from tests.clusters import Cluster
+    from tests.whole_runs import Run
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -28,19 +30,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def _no_pictures(request: pytest.FixtureRequest) -> Iterator[None]:
     """Pictures take seconds to draw: reports have them only in modules that say WITH_PICTURES."""
-    pictures = sys.modules.get("orchestrator.report.pictures.draw")
     with pytest.MonkeyPatch.context() as patch:
-        if pictures and not getattr(request.module, "WITH_PICTURES", False):
-            patch.setattr(pictures, "draw", lambda run: {})
+        if not getattr(request.module, "WITH_PICTURES", False):
+            patch.setattr("orchestrator.report.pictures.draw.draw", lambda run: {})
         yield
 
 
 @pytest.fixture(scope="session")
 def small_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Drawn faces for the small trial: three steps an epoch, the last of four images."""
-    path = tmp_path_factory.mktemp("small") / "drawn"
-    synth(path, train=20, validation=16, size=32, seed=0)
-    return path
+
+    def draw(folder: Path) -> None:
+        synth(folder / "drawn", train=20, validation=16, size=32, seed=0)
+
+    return shared_folder(tmp_path_factory, "small shards", draw) / "drawn"
 
 
 @pytest.fixture(scope="session")
@@ -48,9 +51,19 @@ def undisturbed(small_shards: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """The small trial, left alone."""
     from tests.resuming import finish
 
-    folder = tmp_path_factory.mktemp("undisturbed")
-    finish(small_shards, folder)
-    return folder
+    make = partial(finish, small_shards)
+    return shared_folder(tmp_path_factory, "undisturbed", make)
+
+
+@pytest.fixture(scope="session")
+def undisturbed_run(tmp_path_factory: pytest.TempPathFactory) -> "Run":
+    """A run of two small nets, left alone."""
+    from tests.whole_runs import Run
+
+    folder = shared_folder(
+        tmp_path_factory, "undisturbed run", lambda folder: Run(folder / "run").finish()
+    )
+    return Run(folder / "run")
 
 
 @pytest.fixture(scope="session", name="cluster")

@@ -5,6 +5,8 @@ to stop:
 
     kill-step:K         after the K-th step of the trial, counted over its epochs
     stop-step:K         the same, but the trial is asked to stop
+    kill-saved:E-S      right after the checkpoint after step S of epoch E (from 0); each checkpoint
+                        is awaited
     kill-evaluate:E     in the evaluation of epoch E (from 1), which is half done
     kill-checkpoint:N   in the write of the N-th checkpoint, which is half there
     kill-result:NAME    in the write of one of the result's files
@@ -17,6 +19,8 @@ to stop:
     cut-cache:K         it cuts them short
     clock-back:S        the clock is S seconds behind the one of the attempt before
     architecture:NAME   no end: another than the small one of `small_net`
+    checkpoints:N       no end: a checkpoint each N steps
+    threads:N           no end: it computes on N threads
     devices:N           no end: it trains on N GPUs, which are parts of this processor
     recipe:KEY=VALUE    no end: another value of the recipe
     prefetch:N          no end: so many batches are made ahead
@@ -40,7 +44,7 @@ from tests import small_net
 from trainers import backend, checkpoint, checkpoint_writer, context, writing
 from trainers.backend import replicas
 from trainers.books import Books
-from trainers.checkpoint import Position
+from trainers.checkpoint import Checkpoint, Position
 from trainers.context import LocalContext
 from trainers.interruption import STOP_FILE, TrialInterrupted
 from trainers.recipe import Recipe
@@ -95,6 +99,19 @@ def at_step(number: int, act: Callable[[], object]) -> None:
             act()
 
     Books.step = step  # type: ignore[method-assign]
+
+
+def once_saved(position: Position) -> None:
+    """End the process once the checkpoint of a position is durable."""
+    save = LocalContext.save
+
+    def saved(context: LocalContext, checkpoint: Checkpoint) -> None:
+        save(context, checkpoint)
+        context.flush()
+        if checkpoint.position == position:
+            kill()
+
+    LocalContext.save = saved  # type: ignore[method-assign]
 
 
 def in_evaluation(epoch: int) -> None:
@@ -229,6 +246,8 @@ def arrange(moment: str, spec: TrialSpec) -> None:
     act = at_steps(spec).get(kind)
     if act is not None:
         at_step(int(where), act)
+    elif kind == "kill-saved":
+        once_saved(Position(*map(int, where.split("-"))))
     elif kind == "kill-evaluate":
         in_evaluation(int(where))
     elif kind == "kill-checkpoint":
@@ -243,7 +262,7 @@ def arrange(moment: str, spec: TrialSpec) -> None:
     elif kind == "environment":
         name, _, value = where.partition("=")
         os.environ[name] = value
-    elif kind in {"recipe", "architecture", "prefetch"}:
+    elif kind in {"recipe", "architecture", "prefetch", "checkpoints", "threads"}:
         pass  # it is in the specification already
     elif kind == "clock-back":
         set_back(float(where))
@@ -283,6 +302,10 @@ def asked_for(shards: Path, folder: Path, moments: list[str]) -> TrialSpec:
     return replace(
         spec,
         gpus=int(told.get("devices", 0)),
+        threads=int(told.get("threads", spec.threads)),
+        resilience=spec.resilience.model_copy(
+            update={"checkpoint_steps": int(told.get("checkpoints", 2))}
+        ),
         recipe=Recipe.model_validate(spec.recipe.model_dump() | dict(chosen)),
         prefetch_batches=int(told.get("prefetch", spec.prefetch_batches)),
     )

@@ -10,12 +10,18 @@ import numpy as np
 
 from datasets.folder import LocalFolder
 from trainers.checkpoint import CheckpointStore, read_checkpoint
-from trainers.result import RESULT_FILE, TrialResult, read_record
+from trainers.result import (
+    FAILURE_FILE,
+    RESULT_FILE,
+    TrialFailure,
+    TrialResult,
+    read_record,
+)
 
 INTERRUPTED, KILLED = 3, -9
 _TIMEOUT_S = 600
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["tests.warm_keras"])
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.warm_keras"])
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ def run(shards: Path, folder: Path, *moments: str) -> Ended:
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "stderr.txt"
     log.write_text("")
-    process = _PROCESSES.Process(target=_trial, args=(shards, folder, moments, log))
+    process = PROCESSES.Process(target=_trial, args=(shards, folder, moments, log))
     process.start()
     process.join(_TIMEOUT_S)
     if process.is_alive():
@@ -60,6 +66,13 @@ def result_of(folder: Path) -> TrialResult:
     result = read_record(folder / "trial" / RESULT_FILE, TrialResult)
     assert result is not None
     return result
+
+
+def failure_of(folder: Path) -> TrialFailure:
+    """Why a trial is over without a result."""
+    failure = read_record(folder / "trial" / FAILURE_FILE, TrialFailure)
+    assert failure is not None
+    return failure
 
 
 def checkpoint_of(folder: Path) -> dict[str, np.ndarray]:

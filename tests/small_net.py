@@ -46,6 +46,13 @@ def register() -> None:
         setattr(keras.applications, name, module)
 
 
+def stand_in() -> None:
+    """Let the small net be what MobileNet and MobileNetV2 are, under their names."""
+    register()
+    for name in ("mobilenet", "mobilenetv2"):
+        ARCHITECTURES[name] = replace(ARCHITECTURES[name], module=NAME, builder=ROW.builder)
+
+
 def _build(
     include_top: bool, weights: None, input_tensor: Any, pooling: str, dropout: float
 ) -> Any:

@@ -4,20 +4,24 @@ import json
 import os
 import socket
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import Result
 from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
 from datasets.prepare import synth
-from orchestrator import cli, run
+from orchestrator import cli
 from orchestrator.cli import app
 from orchestrator.plan import Resources
+from orchestrator.run import Machines, refuse_unfit_place
 from orchestrator.run_specs import trial_specs
 from orchestrator.run_store import RunStore
+from tests.made_up_runs import finish
 from trainers.architectures import ARCHITECTURES
 
 
@@ -28,30 +32,31 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def refused(monkeypatch: pytest.MonkeyPatch):
-    """Runs a command that must exit with 2 before any trial starts; returns what it printed."""
+def refused(*words: object) -> str:
+    """Run a command that must exit with 2 before any trial starts; returns what it printed."""
 
     def no_start(*_: object) -> None:
         raise AssertionError("training was started")
 
-    monkeypatch.setattr(run, "_train", no_start)  # what starts Ray
-
-    def invoke(*words: object) -> str:
-        done = CliRunner().invoke(app, [str(word) for word in words])
-        assert done.exit_code == 2, done.output
-        assert "Traceback" not in done.output
-        return " ".join(done.output.split())
-
-    return invoke
+    done = command(words, no_start)
+    assert done.exit_code == 2, done.output
+    assert "Traceback" not in done.output
+    return " ".join(done.output.split())
 
 
-def write_run_alone(request, store, document, *_: object) -> None:
-    """A run that was begun: its `run.yaml`, and nothing trained."""
-    store.write(document)
+def command(words: Iterable[object], train: Callable[..., None]) -> Result:
+    """Run a command that trains by what is given in the place of Ray."""
+    machines = Machines(refuse_unfit_place, train)
+    return CliRunner().invoke(app, [str(word) for word in words], obj=machines)
 
 
-def test_options_of_synth_without_effect_are_refused(refused, tmp_path: Path):
+def begin(words: Iterable[object]) -> None:
+    """Leave a run that was begun: its `run.yaml`, and trials that failed."""
+    done = command(words, lambda _, store, document, *__: store.write(document))
+    assert done.exit_code == 1, done.output
+
+
+def test_options_of_synth_without_effect_are_refused(tmp_path: Path):
     dest = tmp_path / "faces"
     said = refused("data", "synth", dest, "--layout", "yolo", "--encoding", "png")
     assert "--encoding has no effect with --layout yolo" in said
@@ -62,7 +67,7 @@ def test_options_of_synth_without_effect_are_refused(refused, tmp_path: Path):
     assert not dest.exists()
 
 
-def test_an_address_where_no_cluster_answers_is_told_at_once(refused, shards: Path, tmp_path: Path):
+def test_an_address_where_no_cluster_answers_is_told_at_once(shards: Path, tmp_path: Path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -72,7 +77,7 @@ def test_an_address_where_no_cluster_answers_is_told_at_once(refused, shards: Pa
     assert time.monotonic() - begin < 30
 
 
-def test_unknown_names_are_told_with_the_valid_ones(refused, tmp_path: Path):
+def test_unknown_names_are_told_with_the_valid_ones(tmp_path: Path):
     here = ("--run-dir", tmp_path / "run")
     assert "'resnet51'; valid: resnet50" in refused("run-all", "--only", "resnet51", *here)
     assert "'modern'; valid: paper, demo" in refused("run-all", "--preset", "modern", *here)
@@ -82,7 +87,7 @@ def test_unknown_names_are_told_with_the_valid_ones(refused, tmp_path: Path):
     assert not (tmp_path / "run").exists()
 
 
-def test_missing_data_says_how_to_make_some(refused, tmp_path: Path):
+def test_missing_data_says_how_to_make_some(tmp_path: Path):
     message = refused("run-all", "--data", tmp_path / "none", "--run-dir", tmp_path / "run")
     assert str(tmp_path / "none") in message
     assert "data prepare" in message
@@ -91,7 +96,7 @@ def test_missing_data_says_how_to_make_some(refused, tmp_path: Path):
     assert "manifest.json" in message
 
 
-def test_a_flipped_byte_in_a_shard_is_named(refused, tmp_path: Path):
+def test_a_flipped_byte_in_a_shard_is_named(tmp_path: Path):
     synth(tmp_path / "data", train=16, validation=8, size=96, seed=0)
     shard = next((tmp_path / "data" / "train").glob("*.arrow"))
     damaged = bytearray(shard.read_bytes())
@@ -103,14 +108,14 @@ def test_a_flipped_byte_in_a_shard_is_named(refused, tmp_path: Path):
     assert f"train/{shard.name}" in refused("data", "verify", tmp_path / "data")
 
 
-def test_a_training_split_too_small_to_hold_a_part_out_is_refused(refused, tmp_path: Path):
+def test_a_training_split_too_small_to_hold_a_part_out_is_refused(tmp_path: Path):
     synth(tmp_path / "few", train=1, validation=8, size=96, seed=0)
     words = ("--preset", "demo", "--data", tmp_path / "few", "--run-dir", tmp_path / "run")
     said = refused("run-all", *words, "--set", "recipe.selection_fraction=0.1")
     assert "recipe.selection_fraction 0.1 needs two training images of some expression" in said
 
 
-def test_an_image_size_that_does_not_fit_is_refused(refused, shards: Path, tmp_path: Path):
+def test_an_image_size_that_does_not_fit_is_refused(shards: Path, tmp_path: Path):
     words = ("run-all", "--preset", "demo", "--data", shards, "--run-dir", tmp_path / "run")
     assert "inceptionv3 needs 75" in refused(*words, "--set", "recipe.image_size=64")
     message = refused(*words, "--set", "recipe.image_size=128")
@@ -121,12 +126,10 @@ def test_an_image_size_that_does_not_fit_is_refused(refused, shards: Path, tmp_p
 
 
 def test_a_run_directory_of_another_config_is_refused_with_both_values(
-    refused, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shards: Path, tmp_path: Path
 ):
     words = ["run-all", "--preset", "demo", "--data", str(shards), "--run-dir", str(tmp_path)]
-    with monkeypatch.context() as patch:
-        patch.setattr(run, "_train", write_run_alone)
-        CliRunner().invoke(app, words)
+    begin(words)
     written = (tmp_path / "run.yaml").read_bytes()
     message = refused(*words, "--set", "recipe.epochs=77")
     epochs = RunStore(tmp_path).read().config["recipe"]["epochs"]
@@ -134,18 +137,14 @@ def test_a_run_directory_of_another_config_is_refused_with_both_values(
     assert (tmp_path / "run.yaml").read_bytes() == written
 
 
-def test_a_run_directory_on_other_data_is_refused(
-    refused, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_run_directory_on_other_data_is_refused(shards: Path, tmp_path: Path):
     synth(tmp_path / "other", train=16, validation=8, size=96, seed=1)
     words = ["run-all", "--preset", "demo", "--run-dir", str(tmp_path / "run"), "--data"]
-    with monkeypatch.context() as patch:
-        patch.setattr(run, "_train", write_run_alone)
-        CliRunner().invoke(app, [*words, str(shards)])
+    begin([*words, shards])
     assert "fingerprint" in refused(*words, tmp_path / "other")
 
 
-def test_a_second_driver_is_refused_and_told_of_the_first(refused, shards: Path, tmp_path: Path):
+def test_a_second_driver_is_refused_and_told_of_the_first(shards: Path, tmp_path: Path):
     from orchestrator.run_lock import run_lock
     from orchestrator.run_store import RunStore
 
@@ -155,7 +154,7 @@ def test_a_second_driver_is_refused_and_told_of_the_first(refused, shards: Path,
     assert f"process {os.getpid()}" in message
 
 
-def test_a_place_without_permission_is_named(refused, shards: Path, tmp_path: Path):
+def test_a_place_without_permission_is_named(shards: Path, tmp_path: Path):
     (tmp_path / "file").write_text("in the way")
     place = tmp_path / "file" / "run"
     message = refused("run-all", "--preset", "demo", "--data", shards, "--run-dir", place)
@@ -164,7 +163,7 @@ def test_a_place_without_permission_is_named(refused, shards: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_weights_that_are_missing_or_do_not_fit_are_named(refused, shards: Path, tmp_path: Path):
+def test_weights_that_are_missing_or_do_not_fit_are_named(shards: Path, tmp_path: Path):
     (tmp_path / "weights").mkdir()
     words = (
         *("run-all", "--preset", "demo", "--data", shards, "--run-dir", tmp_path / "run"),
@@ -175,7 +174,7 @@ def test_weights_that_are_missing_or_do_not_fit_are_named(refused, shards: Path,
     assert "mobilenet.weights.h5 don't fit mobilenet" in refused(*words)
 
 
-def test_more_than_the_machine_has_is_refused_with_the_numbers(refused, tmp_path: Path):
+def test_more_than_the_machine_has_is_refused_with_the_numbers(tmp_path: Path):
     message = refused(
         *("run-all", "--dry-run", "--run-dir", tmp_path / "run"),
         *("--set", "resources.cpus_per_trial=4096"),
@@ -188,7 +187,7 @@ def test_more_than_the_machine_has_is_refused_with_the_numbers(refused, tmp_path
     assert not (tmp_path / "run").exists()
 
 
-def test_an_unreadable_image_and_an_unknown_expression_are_listed(refused, tmp_path: Path):
+def test_an_unreadable_image_and_an_unknown_expression_are_listed(tmp_path: Path):
     source = tmp_path / "faces"
     source.mkdir()
     rows = ["image,label"]
@@ -230,31 +229,28 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_dry_run_names_the_data_and_how_far_the_run_is(
-    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_dry_run_names_the_data_and_how_far_the_run_is(shards: Path, tmp_path: Path):
     words = ["run-all", "--data", str(shards), "--run-dir", str(tmp_path / "run")]
     words += ["--preset", "demo", "--only", "mobilenet"]
-    monkeypatch.setattr(run, "_train", write_run_alone)
-    CliRunner().invoke(app, words)
+    begin(words)
     done = CliRunner().invoke(app, [*words, "--dry-run"])
     assert done.exit_code == 0, done.output
     assert f"data: {shards}, 16 training and 8 validation images" in done.output
     assert f"run directory: {tmp_path / 'run'}, 0 of 1 trial done" in done.output
     assert "1 trial, in the order of" in done.output
-    monkeypatch.setattr(run, "_is_to_do", lambda *_: False)
+    finish(RunStore(tmp_path / "run"), "mobilenet-s0")
     done = CliRunner().invoke(app, [*words, "--dry-run"])
     assert "0 trials, in the order of" in done.output
     assert "estimated 0 s in all" in done.output
 
 
-def test_more_than_the_machine_has_is_refused_before_anything_is_written(refused, tmp_path: Path):
+def test_more_than_the_machine_has_is_refused_before_anything_is_written(tmp_path: Path):
     words = ("run-all", "--set", "resources.cpus_per_trial=999", "--run-dir", tmp_path / "run")
     assert "a trial asks for 999 CPUs" in refused(*words)
     assert not (tmp_path / "run").exists()
 
 
-def test_report_and_status_of_no_run_say_so(refused, tmp_path: Path):
+def test_report_and_status_of_no_run_say_so(tmp_path: Path):
     assert "run.yaml" in refused("status", tmp_path)
     assert str(tmp_path) in refused("report", tmp_path)
 
@@ -324,18 +320,18 @@ def test_the_list_of_commands_and_options_changes_on_purpose_only():
         (("--architecture", "vgg16"), "vgg16"),
     ],
 )
-def test_a_multistage_training_that_makes_no_sense_is_refused(refused, tmp_path: Path, words, said):
+def test_a_multistage_training_that_makes_no_sense_is_refused(tmp_path: Path, words, said):
     given = ("--architecture", "mobilenet", "--preset", "demo", "--run-dir", tmp_path / "run")
     assert said in refused("multistage", *given, *words)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_watch_without_a_cloud_is_refused(refused):
+def test_a_watch_without_a_cloud_is_refused():
     said = refused("watch-preemption", "--metadata-url", "http://127.0.0.1:9")
     assert "no metadata service of aws, gcp, azure answers" in said
 
 
-def test_a_dry_run_refuses_what_the_run_would(refused, tmp_path: Path):
+def test_a_dry_run_refuses_what_the_run_would(tmp_path: Path):
     assert (
         not CliRunner()
         .invoke(
@@ -358,7 +354,7 @@ def test_a_dry_run_refuses_what_the_run_would(refused, tmp_path: Path):
     assert "hold images of 32 pixels" in message
 
 
-def test_where_a_result_can_not_be_written_is_told_before_the_work(refused, tmp_path: Path):
+def test_where_a_result_can_not_be_written_is_told_before_the_work(tmp_path: Path):
     (tmp_path / "file").write_text("")
     for words in (("audit", "--csv"), ("audit", "--sheet"), ("inspect", "--sheet")):
         path = tmp_path / "file" / "x.png"
@@ -376,9 +372,7 @@ def write_probes(folder: Path, *poses: str) -> Path:
 POSES = ("front", "occluded", "right", "left")
 
 
-def test_probes_that_can_not_be_used_are_told_before_anything_starts(
-    refused, shards: Path, tmp_path: Path
-):
+def test_probes_that_can_not_be_used_are_told_before_anything_starts(shards: Path, tmp_path: Path):
     words = ("run-all", "--preset", "demo", "--data", shards, "--run-dir", tmp_path / "run")
     assert f"probes {tmp_path / 'none'}" in refused(*words, "--probes", tmp_path / "none")
     folder = write_probes(tmp_path / "mine", *POSES[:3])
@@ -393,7 +387,7 @@ def test_probes_that_can_not_be_used_are_told_before_anything_starts(
 
 
 def test_the_users_probes_are_kept_with_the_run_and_may_not_change_in_it(
-    refused, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shards: Path, tmp_path: Path
 ):
     folder = write_probes(tmp_path / "mine", *POSES)
     (folder / "notes.txt").write_text("mine")
@@ -407,10 +401,8 @@ def test_the_users_probes_are_kept_with_the_run_and_may_not_change_in_it(
         store.write(document)
         specs.extend(trial_specs(request.config, store, names, Resources(1, 0, 1), None))
 
-    with monkeypatch.context() as patch:
-        patch.setattr(run, "_train", keep)
-        CliRunner().invoke(app, words)
-        CliRunner().invoke(app, words)  # the same again
+    command(words, keep)
+    command(words, keep)  # the same again
     kept = tmp_path / "run" / "probes"
     assert sorted(path.name for path in kept.iterdir()) == sorted(f"{one}.png" for one in POSES)
     assert len(specs) == 2 * len(ARCHITECTURES)
@@ -421,7 +413,7 @@ def test_the_users_probes_are_kept_with_the_run_and_may_not_change_in_it(
 
 
 def test_a_run_goes_on_with_its_own_pictures_where_the_folder_has_moved_or_gone(
-    refused, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shards: Path, tmp_path: Path
 ):
     folder = write_probes(tmp_path / "mine", *POSES)
     words = ["run-all", "--preset", "demo", "--data", str(shards)]
@@ -434,9 +426,7 @@ def test_a_run_goes_on_with_its_own_pictures_where_the_folder_has_moved_or_gone(
 
     def goes_on(*more: object) -> bool:
         before = len(starts)
-        with monkeypatch.context() as patch:
-            patch.setattr(run, "_train", start)
-            CliRunner().invoke(app, [*words, *map(str, more)])
+        command([*words, *more], start)
         return len(starts) == before + 1
 
     assert goes_on(folder)

@@ -89,7 +89,6 @@ def test_too_old_a_driver(tmp_path: Path):
 
 def test_nodes_are_judged_by_the_askers_backend(tmp_path: Path):
     """The head's own environment names none: KERAS_BACKEND comes with the question."""
-    pytest.importorskip("jax")
     tools = tmp_path / "tools"
     tools.mkdir()
     (tools / "nvidia-smi").write_text("#!/bin/sh\necho 550.54.15\n")

@@ -9,23 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from trainers.books import Books
-from trainers.checkpoint import Position
-from trainers.entries import End
+from tests.whole_runs import ONE, TRIALS, Run, assert_same_outcome, ended, wait_until
 from trainers.interruption import Cause
-from trainers.result import PROGRESS_FILE, RESULT_FILE, TrialProgress, TrialResult, read_record
 
 pytestmark = pytest.mark.slow
 
-TRIAL = "mobilenet-s0"
+TRIAL = TRIALS[0]
 DEADLINE_S = 120
 CHECK_EVERY = 10
-COMMAND = (
-    *(sys.executable, "-m", "orchestrator", "run-all", "--preset", "demo", "--only", "mobilenet"),
-    *("--set", "recipe.image_size=32", "--set", "recipe.epochs=2"),
-    *("--set", "data.drawn.train=640", "--set", "data.drawn.validation=24"),
-    *("--set", "data.drawn.size=32"),
-)
 
 
 @pytest.fixture
@@ -45,47 +36,6 @@ def cluster() -> Iterator:
         cluster.shutdown()
 
 
-def run(run_dir: Path, *more: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*COMMAND, "--run-dir", str(run_dir), *more],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> None:
-    output, _ = process.communicate(timeout=400)
-    assert process.returncode == 0, output
-
-
-def reached(run_dir: Path) -> Position:
-    folder = run_dir / "trials" / TRIAL
-    if not (folder / "position").is_file():
-        return Position()
-    books = Books(folder)
-    try:
-        return books.reached()
-    finally:
-        books.close()
-
-
-def wait_until(condition, seconds: float, process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.stdout and process.stdout.read()
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def ends(run_dir: Path) -> list[End]:
-    books = Books(run_dir / "trials" / TRIAL)
-    try:
-        return [entry for entry in books.entries() if isinstance(entry, End)]
-    finally:
-        books.close()
-
-
 def drain(address: str, node_id: str) -> None:
     """As the watcher does it, in a process of its own."""
     script = (
@@ -97,32 +47,35 @@ def drain(address: str, node_id: str) -> None:
     subprocess.run([sys.executable, "-c", script, address, node_id], check=True, timeout=120)
 
 
-def test_a_drained_trial_checkpoints_lets_go_and_goes_on_on_another_node(cluster, tmp_path: Path):
-    undisturbed, run_dir = tmp_path / "undisturbed", tmp_path / "run"
-    finish(run(undisturbed))
-    driver = run(run_dir, "--address", cluster.address)
-    wait_until(lambda: reached(run_dir) >= Position(0, 12), 200, driver)
+def test_a_drained_trial_checkpoints_lets_go_and_goes_on_on_another_node(
+    cluster, undisturbed_run: Run, tmp_path: Path
+):
+    run = Run(tmp_path / "run")
+    # Before each step at which it looks for a notice, which its node may not have heard of yet.
+    holds = [run.hold(TRIAL, *place) for place in ((0, 7), (0, 11), (1, 7), (1, 11))]
+    driver = run.start(*ONE, "--address", cluster.address)
+    wait_until(holds[0].is_reached, driver)
     (node,) = cluster.worker_nodes
-    progress = read_record(run_dir / "trials" / TRIAL / PROGRESS_FILE, TrialProgress)
-    assert progress is not None
+    worker = run.worker(TRIAL)
     begin = time.time()
     drain(cluster.address, node.node_id)
-    wait_until(lambda: bool(ends(run_dir)), DEADLINE_S / 2, driver)
-    (end,) = ends(run_dir)
+    for hold in holds:
+        wait_until(lambda hold=hold: hold.is_reached() or run.ends(TRIAL), driver)
+        time.sleep(1)  # the node asks once a second
+        hold.release()
+    wait_until(lambda: run.ends(TRIAL), driver)
+    (end,) = run.ends(TRIAL)
     assert end.cause is Cause.PREEMPTED
-    assert end.position.step % CHECK_EVERY == 0 or end.position.step == 0
-    wait_until(lambda: not _is_alive(progress.pid), DEADLINE_S / 2, driver)
+    assert end.position.step % CHECK_EVERY == 0
+    wait_until(lambda: not _is_alive(worker), driver)
     assert time.time() - begin < DEADLINE_S
     cluster.add_node(num_cpus=1)
     cluster.remove_node(node)  # as the cloud does at the deadline
-    finish(driver)
-    result = read_record(run_dir / "trials" / TRIAL / RESULT_FILE, TrialResult)
-    assert result is not None
+    ended(driver)
+    result = run.result(TRIAL)
     assert result.restarts_by_cause == {Cause.PREEMPTED: 1}
     assert result.steps_repeated == 0
-    for name in ("history.csv", "predictions.parquet"):
-        paths = [one / "trials" / TRIAL / name for one in (undisturbed, run_dir)]
-        assert paths[0].read_bytes() == paths[1].read_bytes(), name
+    assert_same_outcome(undisturbed_run, run, TRIALS[:1])
 
 
 def _is_alive(pid: int) -> bool:

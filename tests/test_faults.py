@@ -6,18 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.resuming import KILLED, assert_same_outcome, finish, run
+from tests.resuming import KILLED, assert_same_outcome, failure_of, finish, run
 from trainers.interruption import Cause
-from trainers.result import FAILURE_FILE, TrialFailure, TrialState, read_record
+from trainers.result import FAILURE_FILE, TrialState
 from trainers.watchdog import HUNG_EXIT_CODE
 
 pytestmark = pytest.mark.slow
-
-
-def failure_of(folder: Path) -> TrialFailure:
-    failure = read_record(folder / "trial" / FAILURE_FILE, TrialFailure)
-    assert failure is not None
-    return failure
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -4,13 +4,12 @@ import json
 import zipfile
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
-keras = pytest.importorskip("keras")
-
-from trainers.backend.fused import FusedAdam, fuse_batch_norm  # noqa: E402
-from trainers.model import save_for_inference  # noqa: E402
+from trainers.backend.fused import FusedAdam, fuse_batch_norm
+from trainers.model import save_for_inference
 
 
 def test_the_fused_adam_is_keras_adam():

@@ -29,8 +29,6 @@ from tests.test_sampler import Numbered
 from trainers.backend import on_jax
 from trainers.backend.ahead import THREAD_NAME
 
-pytest.importorskip("jax")
-
 ROOT = Path(__file__).parent.parent
 ON_JAX = os.environ | {"KERAS_BACKEND": "jax"}
 TRIAL = """
@@ -232,7 +230,6 @@ def test_who_stops_early_leaves_no_thread(taken: int):
 
 
 def test_an_epoch_that_is_interrupted_leaves_no_thread():
-    pytest.importorskip("keras")
     from trainers.checkpoint import Clock, Position
     from trainers.fitting import Cursor, fit_epoch
 

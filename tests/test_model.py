@@ -4,24 +4,15 @@ import sys
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 import pytest
 
 from datasets.errors import ConfigError
-from trainers.architectures import ARCHITECTURES, architecture
+from trainers.architectures import architecture
+from trainers.model import build_model, compile_model, save_for_inference
 from trainers.recipe import RECIPES, Recipe
 from trainers.weights import find_weights, keras_cache
-
-keras = pytest.importorskip("keras")
-
-from trainers.model import (  # noqa: E402
-    build_model,
-    compile_model,
-    count_activations,
-    count_macs,
-    count_parameters_1000,
-    save_for_inference,
-)
 
 SMALL = RECIPES["demo"].model_copy(update={"image_size": 80})
 
@@ -114,31 +105,6 @@ def test_the_saved_model_needs_plain_keras_alone(name: str, tmp_path: Path):
         check=True,
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
     )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_parameters_are_the_papers_table_2_and_work_and_memory_the_tables(name: str):
-    row = architecture(name)
-    assert count_parameters_1000(row) == row.parameters_1000
-    builder = getattr(getattr(keras.applications, row.module), row.builder)
-    model = builder(include_top=False, weights=None, input_shape=(224, 224, 3), pooling="avg")
-    assert count_macs(model) / 1e9 == pytest.approx(row.gmacs_224, abs=6e-4)
-    assert count_activations(model) / 1e6 == pytest.approx(row.mega_activations_224, abs=0.051)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_the_smallest_image_size_is_the_true_minimum(name: str):
-    row = architecture(name)
-    builder = getattr(getattr(keras.applications, row.module), row.builder)
-
-    def build(size: int) -> None:
-        builder(include_top=False, weights=None, input_shape=(size, size, 3), pooling="avg")
-
-    build(row.min_size)
-    with pytest.raises(ValueError, match="at least"):
-        build(row.min_size - 1)
 
 
 def test_an_unknown_architecture_lists_the_valid_ones():

@@ -2,12 +2,13 @@
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
+from orchestrator.cli import app
 from orchestrator.report import write_report
 from orchestrator.report.sections.multistage import (
     RESULT_FILE,
@@ -16,6 +17,8 @@ from orchestrator.report.sections.multistage import (
     write_multistage_report,
 )
 from tests.made_up_runs import MadeUpRun, write_run
+from tests.trials_here import HERE
+from tests.whole_runs import files
 
 HEADER = "epoch,loss,accuracy,val_loss,val_accuracy\n"
 SAME = {"loss": 0.0, "accuracy": 0.0, "val_loss": 0.0, "val_accuracy": 0.0}
@@ -112,12 +115,17 @@ def test_curves_of_another_length_than_the_stages_are_not_shown(tmp_path: Path):
 
 @pytest.mark.slow
 def test_in_stages_and_in_one_go_end_with_the_same_bits(tmp_path: Path):
-    command = [sys.executable, "-m", "orchestrator", "multistage", "--architecture", "mobilenet"]
-    command += ["--stages", "1,2", "--preset", "demo", "--run-dir", str(tmp_path)]
-    for setting in ("recipe.image_size=32", "data.drawn.train=48", "data.drawn.validation=16"):
-        command += ["--set", setting]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    """Each stage in processes of its own. That Ray ends one and goes on: `test_packing`."""
+
+    def multistage(stages: str) -> Result:
+        words = ["multistage", "--architecture", "mobilenet", "--stages", stages]
+        words += ["--preset", "demo", "--run-dir", str(tmp_path)]
+        for setting in ("recipe.image_size=32", "data.drawn.train=48", "data.drawn.validation=16"):
+            words += ["--set", setting]
+        return CliRunner().invoke(app, words, obj=HERE)
+
+    done = multistage("1,2")
+    assert done.exit_code == 0, done.output
     assert "stage 1 of 2: epochs 1 to 1" in done.stdout
     assert "stage 2 of 2: epochs 2 to 3" in done.stdout
     for column in SAME:
@@ -127,13 +135,11 @@ def test_in_stages_and_in_one_go_end_with_the_same_bits(tmp_path: Path):
         (tmp_path / "multistage" / RESULT_FILE).read_text()
     )
     assert result.is_identical
-    staged = json.loads(
-        (tmp_path / "multistage/staged/trials/mobilenet-s0/result.json").read_text()
-    )
-    assert staged["restarts_by_cause"] == {"stage_over": 1}
-    again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert "starting Ray" not in again.stdout
-    command[command.index("1,2")] = "2,1"
-    other = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert other.returncode == 2
-    assert "stages of [1, 2], [2, 1] is asked for" in " ".join(other.stderr.split())
+    trial = tmp_path / "multistage/staged/trials/mobilenet-s0"
+    assert json.loads((trial / "result.json").read_text())["restarts_by_cause"] == {"stage_over": 1}
+    before = files(trial)
+    assert multistage("1,2").exit_code == 0
+    assert files(trial) == before
+    other = multistage("2,1")
+    assert other.exit_code == 2
+    assert "stages of [1, 2], [2, 1] is asked for" in " ".join(other.output.split())

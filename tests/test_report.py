@@ -20,7 +20,8 @@ from orchestrator.report.collect import collect, read_history
 from orchestrator.report.forms.csv_rows import to_csv
 from orchestrator.report.results import RunResults, TrialRow
 from orchestrator.run_store import RunStore
-from tests.made_up_runs import ALL_TRIALS, MIXED_STATES, MadeUpRun, write_predictions, write_run
+from tests.made_up_predictions import write_predictions
+from tests.made_up_runs import ALL_TRIALS, MIXED_STATES, MadeUpRun, write_run
 from trainers.architectures import ARCHITECTURES
 from trainers.result import TrialResult, TrialState
 

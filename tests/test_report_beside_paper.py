@@ -17,7 +17,8 @@ from orchestrator.report.sections.paper_tables import (
     printed_section,
     sizes_section,
 )
-from tests.made_up_runs import MadeUpRun, predictions_with_counts, write_predictions, write_run
+from tests.made_up_predictions import predictions_with_counts, write_predictions
+from tests.made_up_runs import MadeUpRun, write_run
 from trainers.architectures import ARCHITECTURES
 
 AFFECTNET = {

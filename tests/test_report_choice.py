@@ -135,4 +135,11 @@ def test_every_point_of_an_axis_has_room_for_its_name(values: list[float]):
     low, high = choice_figures._range(values)
     for value in values:
         assert low * 1.2 <= value <= high / 1.2
-        assert choice_figures._side(value, low, high) in ("top left", "top center", "top right")
+
+
+@given(st.floats(1e-3, 1e6), st.floats(1.5, 1e4))
+def test_a_name_near_an_end_of_an_axis_points_away_from_it(low: float, ratio: float):
+    high = low * ratio
+    places = [low * ratio**part for part in (0.0, 0.3, 0.4, 0.6, 0.7, 1.0)]
+    sides = [choice_figures._side(place, low, high).removeprefix("top ") for place in places]
+    assert sides == ["right", "right", "center", "center", "left", "left"]

@@ -24,7 +24,8 @@ from orchestrator.report.scores.paired_tests import (
 from orchestrator.report.scores.probabilities import score_probabilities
 from orchestrator.report.scores.statistics import score
 from orchestrator.run_store import RunStore
-from tests.made_up_runs import MadeUpRun, write_predictions, write_run
+from tests.made_up_predictions import write_predictions
+from tests.made_up_runs import MadeUpRun, write_run
 
 TWO = MadeUpRun(trials=("densenet121-s0", "mobilenetv2-s0"), states={})
 LABELS = np.repeat(np.arange(8), 5)

@@ -8,7 +8,8 @@ from orchestrator.report.collect import collect
 from orchestrator.report.page import build_page
 from orchestrator.report.scores.compare import compared
 from orchestrator.run_store import RunStore
-from tests.made_up_runs import MadeUpRun, write_predictions, write_run
+from tests.made_up_predictions import write_predictions
+from tests.made_up_runs import MadeUpRun, write_run
 from trainers.result import PREDICTIONS_FILE
 
 IMAGES = 400

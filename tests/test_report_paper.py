@@ -14,7 +14,8 @@ from orchestrator.report import paper, write_report
 from orchestrator.report.formats import percent
 from orchestrator.report.scores.statistics import Interval, score, wilson_interval
 from orchestrator.report.sections.paper_differences import against_best
-from tests.made_up_runs import MadeUpRun, predictions_with_counts, write_predictions, write_run
+from tests.made_up_predictions import predictions_with_counts, write_predictions
+from tests.made_up_runs import MadeUpRun, write_run
 from trainers.architectures import ARCHITECTURES
 
 

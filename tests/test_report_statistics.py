@@ -22,7 +22,8 @@ from datasets.labels import EXPRESSIONS
 from orchestrator.report import write_report
 from orchestrator.report.scores.bootstrap import SEED, resample
 from orchestrator.run_store import RunStore
-from tests.made_up_runs import MadeUpRun, probabilities_for, write_predictions, write_run
+from tests.made_up_predictions import probabilities_for, write_predictions
+from tests.made_up_runs import MadeUpRun, write_run
 
 EXACT = 1e-9
 CODES = list(range(8))

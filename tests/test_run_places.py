@@ -11,16 +11,15 @@ from rich.console import Console
 
 from datasets.errors import ConfigError
 from datasets.prepare import synth
-from orchestrator import ray_nodes, ray_run, run
+from orchestrator import ray_nodes, ray_run
 from orchestrator.config_sources import load_config
 from orchestrator.forecast import measured_rates
 from orchestrator.plan import Node, Resources
-from orchestrator.run import RunRequest, run_all
+from orchestrator.run import Machines, RunRequest, run_all
 from orchestrator.run_lock import run_lock
 from orchestrator.run_store import RUN_FILE, RunStore
-from tests.made_up_runs import MadeUpRun, write_run
+from tests.made_up_runs import finish
 from trainers.backend import environment
-from trainers.result import RESULT_FILE, TrialResult, read_record
 
 NAMES = ["resnet50", "nasnetmobile", "mobilenet"]
 
@@ -32,65 +31,70 @@ def request_(tmp_path: Path) -> RunRequest:
     return RunRequest(config, tmp_path / "run", address="192.0.2.10:6379")
 
 
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+class Asked(list[str]):
     """What was done in turn, in the place of asking a cluster and of training."""
-    steps: list[str] = []
 
-    def begin(request: RunRequest, store: RunStore, document, *_: object) -> None:
-        steps.append("train")
+    def __init__(self, refusal: str | None = None) -> None:
+        self._refusal = refusal
+
+    def run(self, request: RunRequest) -> int:
+        """`run_all` with these machines."""
+        return run_all(request, Console(quiet=True), Machines(self._ask, self._train))
+
+    def _ask(self, *_: object) -> None:
+        if self._refusal:
+            raise ConfigError(self._refusal)
+        self.append("ask")
+
+    def _train(self, request: RunRequest, store: RunStore, document, *_: object) -> None:
+        self.append("train")
         store.write(document)
 
-    monkeypatch.setattr(run, "_refuse_unfit_place", lambda *_: steps.append("ask"))
-    monkeypatch.setattr(run, "_train", begin)
-    return steps
 
-
-def test_a_new_run_asks_before_it_writes(
-    request_: RunRequest, asked: list[str], monkeypatch: pytest.MonkeyPatch
-):
-    def refuse(*_: object) -> None:
-        raise ConfigError("not here")
-
-    monkeypatch.setattr(run, "_refuse_unfit_place", refuse)
+def test_a_new_run_asks_before_it_writes(request_: RunRequest):
+    asked = Asked(refusal="not here")
     with pytest.raises(ConfigError, match="not here"):
-        run_all(request_, Console(quiet=True))
+        asked.run(request_)
     assert not Path(request_.run_dir).exists()
     assert asked == []
 
 
-def test_a_second_driver_is_told_who_has_the_run_and_asks_no_node(
-    request_: RunRequest, asked: list[str]
-):
-    run_all(request_, Console(quiet=True))
+def test_a_second_driver_is_told_who_has_the_run_and_asks_no_node(request_: RunRequest):
+    asked = Asked()
+    asked.run(request_)
     assert asked == ["ask", "train"]
     with (
         run_lock(RunStore.at(request_.run_dir), Console(quiet=True)),
         pytest.raises(ConfigError, match="in use by process"),
     ):
-        run_all(request_, Console(quiet=True))
+        asked.run(request_)
     assert asked == ["ask", "train"]
-    run_all(request_, Console(quiet=True))
+    asked.run(request_)
     assert asked == ["ask", "train", "ask", "train"]
 
 
-def test_a_run_with_nothing_to_do_asks_nobody(
-    request_: RunRequest, asked: list[str], monkeypatch: pytest.MonkeyPatch
-):
-    run_all(request_, Console(quiet=True))
-    monkeypatch.setattr(run, "_is_to_do", lambda *_: False)
-    run_all(request_, Console(quiet=True))
-    assert asked == ["ask", "train"]
+def test_a_run_with_nothing_to_do_asks_nobody(request_: RunRequest):
+    asked = Asked()
+    asked.run(request_)
+    store = RunStore.at(request_.run_dir)
+    one, *others = [record.name for record in store.trials()]
+    for name in others:
+        finish(store, name)
+    asked.run(request_)  # one is still to do
+    finish(store, one)
+    asked.run(request_)
+    assert asked == ["ask", "train", "ask", "train"]
 
 
 def test_a_run_goes_on_with_what_it_began_to_compute_with(
-    request_: RunRequest, asked: list[str], monkeypatch: pytest.MonkeyPatch
+    request_: RunRequest, monkeypatch: pytest.MonkeyPatch
 ):
+    asked = Asked()
     monkeypatch.setattr(environment, "find_spec", lambda name: name)  # JAX is here
     for begun, other in (("tensorflow", "jax"), ("jax", "tensorflow")):
         one = replace(request_, run_dir=Path(request_.run_dir) / begun)
         monkeypatch.setenv("KERAS_BACKEND", begun)
-        run_all(one, Console(quiet=True))
+        asked.run(one)
         file = Path(one.run_dir) / RUN_FILE
         before = file.read_bytes()
         monkeypatch.setenv("KERAS_BACKEND", other)
@@ -98,38 +102,40 @@ def test_a_run_goes_on_with_what_it_began_to_compute_with(
         told = rf"backend {begun}, .* with {other}: set KERAS_BACKEND={begun}, or name another"
         for dry_run in (True, False):
             with pytest.raises(ConfigError, match=told):
-                run_all(replace(one, dry_run=dry_run), Console(quiet=True))
+                asked.run(replace(one, dry_run=dry_run))
         assert asked == []
         assert file.read_bytes() == before
 
 
 def test_several_gpus_on_jax_are_refused_before_anything_is_asked(
-    request_: RunRequest, asked: list[str], monkeypatch: pytest.MonkeyPatch
+    request_: RunRequest, monkeypatch: pytest.MonkeyPatch
 ):
+    asked = Asked()
     monkeypatch.setattr(environment, "find_spec", lambda name: name)
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     config = load_config(preset="demo", settings=["resources.gpus_per_trial=2"])
     for dry_run in (True, False):
         one = replace(request_, config=config, dry_run=dry_run)
         with pytest.raises(ConfigError, match="gpus_per_trial is 2, and Keras' JAX backend"):
-            run_all(one, Console(quiet=True))
+            asked.run(one)
     assert asked == []
     assert not Path(request_.run_dir).exists()
 
 
 def test_a_run_of_before_its_backend_was_noted_goes_on_with_either(
-    request_: RunRequest, asked: list[str], monkeypatch: pytest.MonkeyPatch
+    request_: RunRequest, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(environment, "find_spec", lambda name: name)
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
-    run_all(request_, Console(quiet=True))
+    asked = Asked()
+    asked.run(request_)
     file = Path(request_.run_dir) / RUN_FILE
     document = yaml.safe_load(file.read_text())
     assert document.pop("keras_backend") == "tensorflow"
     for backend in ("tensorflow", "jax"):
         file.write_text(yaml.safe_dump(document))
         monkeypatch.setenv("KERAS_BACKEND", backend)
-        run_all(request_, Console(quiet=True))
+        asked.run(request_)
 
 
 def test_a_continued_run_starts_what_takes_longest_by_its_own_rates(
@@ -155,14 +161,9 @@ def test_a_continued_run_starts_what_takes_longest_by_its_own_rates(
     document = store.read()
     assert document is not None
     assert started == [document.trials]
-    made = write_run(tmp_path / "made", MadeUpRun(trials=["resnet50-s0"], states={}))
-    finished = read_record(made.trial_dir("resnet50-s0") / RESULT_FILE, TrialResult)
-    assert finished is not None
     for name, rate in (("resnet50", 500.0), ("nasnetmobile", 0.01), ("mobilenet", 1.0)):
-        update = {"architecture": name, "trial": f"{name}-s0", "train_images_per_s": rate}
-        update |= {"threads": 1, "gpu_peak_memory_mb": None}
-        result = finished.model_copy(update=update)
-        (store.trial_dir(f"{name}-s0") / RESULT_FILE).write_text(result.model_dump_json())
+        measured = {"train_images_per_s": rate, "threads": 1, "gpu_peak_memory_mb": None}
+        finish(store, f"{name}-s0", **measured)
         (store.trial_dir(f"{name}-s1") / "failure.json").unlink(missing_ok=True)
     assert len(measured_rates(store.trials(), 8, Resources(1, 0, 2))) == 3
     run_all(local, Console(quiet=True))

@@ -2,9 +2,9 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,23 +13,17 @@ import pytest
 from datasets.folder import Folder, as_folder
 from orchestrator.run_store import RunStore
 from tests.object_stores import s3
-from tests.test_run import wait_until
+from tests.small_runs import HOLDS, Hold
+from tests.whole_runs import ONE, SETTINGS, TRIALS, Run, ended, wait_until
+from trainers.checkpoint import Position
 from trainers.result import RESULT_FILE, TrialResult
 
 pytestmark = pytest.mark.slow
 
-TRIAL = "trials/mobilenet-s0"
+TRIAL = f"trials/{TRIALS[0]}"
 SAME = (f"{TRIAL}/history.csv", f"{TRIAL}/predictions.parquet")
-WORDS = ["run-all", "--preset", "demo", "--only", "mobilenet"]
-for setting in (
-    "recipe.image_size=32",
-    "recipe.batch_size=8",
-    "recipe.epochs=2",
-    "resilience.checkpoint_steps=2",
-    "resilience.storage_seconds=1",
-    "data.drawn.train=96",
-    "data.drawn.validation=24",
-):
+WORDS = ["run-all", "--preset", "demo", *ONE]
+for setting in (*SETTINGS, "resilience.storage_seconds=1"):
     WORDS += ["--set", setting]
 
 
@@ -39,46 +33,47 @@ def bucket() -> Iterator[str]:
         yield address
 
 
-def orchestrator(*words: str, machine: Path) -> subprocess.Popen[str]:
+def orchestrator(
+    *words: str, machine: Path, program: str = "orchestrator", holds: Path | None = None
+) -> subprocess.Popen[str]:
     """Start a command on what could be another machine: its temporary folder is its own."""
     machine.mkdir(exist_ok=True)
     return subprocess.Popen(
-        [sys.executable, "-m", "orchestrator", *words],
-        env=os.environ | {"TMPDIR": str(machine)},
+        [sys.executable, "-m", program, *words],
+        env=os.environ | {"TMPDIR": str(machine)} | ({HOLDS: str(holds)} if holds else {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
 
 
-def said(*words: str, machine: Path, code: int = 0) -> str:
-    process = orchestrator(*words, machine=machine)
-    out, _ = process.communicate(timeout=600)
-    assert process.returncode == code, out
-    return out
+def said(*words: str, machine: Path, program: str = "orchestrator", code: int = 0) -> str:
+    return ended(orchestrator(*words, machine=machine, program=program), code)
 
 
 def short() -> Path:
     """A folder whose name leaves room for the sockets that Ray makes below it."""
-    import tempfile
-
     return Path(tempfile.mkdtemp(prefix="m", dir="/tmp"))
 
 
-def test_a_run_in_an_object_store(bucket: str, tmp_path: Path):
-    address, home = f"{bucket}/runs/one", short()
+def test_a_run_in_an_object_store(bucket: str, undisturbed_run: Run, tmp_path: Path):
+    address, home, small = f"{bucket}/runs/one", short(), "tests.small_runs"
     run = as_folder(address)
-    local = tmp_path / "local"
-    said(*WORDS, "--run-dir", str(local), machine=home)
+    local = undisturbed_run.folder
 
-    driver = orchestrator(*WORDS, "--run-dir", address, machine=home)
+    hold = Hold(tmp_path, TRIALS[0], Position(0, 5))
+    hold.ask()
+    words = [*WORDS, "--run-dir", address]
+    driver = orchestrator(*words, machine=home, program=small, holds=tmp_path)
+    wait_until(hold.is_reached, driver)
     wait_until(lambda: any("checkpoints/e" in name for name in run.names()), driver)
-    assert "in use by process" in said(*WORDS, "--run-dir", address, machine=home, code=2)
-    driver.send_signal(signal.SIGKILL)
+    assert "in use by process" in said(*words, machine=home, code=2)
+    driver.kill()
     driver.wait()
+    hold.release()
 
     other = short()  # nothing of the first machine is left
-    out = said(*WORDS, "--run-dir", address, machine=other)
+    out = said(*words, machine=other, program=small)
     assert f"report: {address}/report/index.html" in out
     for name in SAME:
         assert run.read(name) == (local / name).read_bytes(), name
@@ -90,7 +85,7 @@ def test_a_run_in_an_object_store(bucket: str, tmp_path: Path):
     )
     _reads_it_elsewhere(address, run, local, short())
     stamps = run.stamps()
-    said(*WORDS, "--run-dir", address, machine=short())
+    said(*words, machine=short())
     changed = {name for name, stamp in run.stamps().items() if stamp != stamps.get(name)}
     assert not changed
 

@@ -154,7 +154,6 @@ class Counted(Numbered):
 
 @pytest.mark.parametrize("ahead", [0, 4])
 def test_batches_are_made_ahead(ahead: int):
-    pytest.importorskip("keras")
     from trainers.backend import Replicas
     from trainers.fitting import EpochFeed
 

@@ -1,7 +1,5 @@
 """In which order trials begin: a driver of one that is not its turn waits, but not for ever."""
 
-import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -45,12 +43,31 @@ def test_a_trial_has_begun_once_it_has_an_attempt_in_this_session(spec: TrialSpe
     assert has_begun(spec.trial_dir, "two")
 
 
-@pytest.mark.parametrize("session", ["one", "before"])
-@pytest.mark.parametrize("late", [0, 1])
+class Clock:
+    """Stands in for `time`: it goes on by what is slept."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.mark.parametrize(
+    ("late", "session", "waited_s"),
+    [
+        (0, "one", 0.0),
+        (1, "one", 0.0),
+        (0, "before", ray_run._COURTESY_S),  # the first waits for a whole GPU, say
+        (1, "before", ray_run._HEAD_START_S),  # the one before was to start early
+    ],
+)
 def test_others_wait_only_for_those_that_have_not_begun(
-    late: int, session: str, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
+    late: int, session: str, waited_s: float, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
 ):
-    """The first had a share, and waits for a whole GPU; or the one before was to start early."""
     names = [spec.name, "second-s0", "third-s0"]
     specs = [
         replace(spec, name=name, trial_dir=spec.run_dir / "trials" / name, session="one")
@@ -60,13 +77,8 @@ def test_others_wait_only_for_those_that_have_not_begun(
     attempted(specs[1 - late])
     fits: list[str] = []
     run = SimpleNamespace(stop_file=spec.run_dir / STOP_FILE, fit=lambda one: fits.append(one.name))
-    for place, wait in enumerate(("_COURTESY_S", "_HEAD_START_S")):
-        due = session == "before" and place == late
-        monkeypatch.setattr(ray_run, wait, 1.0 if due else 60.0)
-    drivers = ray_run._Drivers(spec.run_dir, specs, 1, run)
-    begin = time.monotonic()
-    thread = threading.Thread(target=drivers.drive, args=({"trial": names[2]},), daemon=True)
-    thread.start()
-    thread.join(30)
+    clock = Clock()
+    monkeypatch.setattr(ray_run, "time", clock)
+    ray_run._Drivers(spec.run_dir, specs, 1, run).drive({"trial": names[2]})
     assert fits == [names[2]]
-    assert (time.monotonic() - begin >= 1.0) == (session == "before")
+    assert clock.now == pytest.approx(waited_s, abs=0.3)  # it looks five times a second

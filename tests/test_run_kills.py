@@ -1,0 +1,166 @@
+"""Runs that are stopped, cut short and killed in one way after the other: they lose nothing."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.whole_runs import (
+    ONE,
+    TRIALS,
+    Run,
+    assert_same_outcome,
+    ended,
+    files,
+    wait_for_line,
+    wait_until,
+)
+from trainers.checkpoint import Position
+from trainers.interruption import STOP_FILE, Cause
+from trainers.result import RESULT_FILE
+
+pytestmark = pytest.mark.slow
+
+STOPPING = "each trial checkpoints at its next step"
+HINT = "continues where it stopped: python -m orchestrator run-all --preset demo --only mobilenet"
+
+
+def test_a_run_is_stopped_cut_short_and_killed_and_ends_with_the_same_bytes(
+    undisturbed_run: Run, tmp_path: Path
+):
+    """One trial at a time, in the plan's order."""
+    run = Run(tmp_path / "run")
+    first, second = undisturbed_run.plan()
+    _ctrl_c_behind_a_terminal_that_is_gone(run, first, second)
+    _sigterm_to_all(run, first)
+    finished = _ctrl_c_twice(run, first, second)
+    _kill(run, second)
+    run.finish()
+    assert files(run.trial(first)) == finished
+    assert_same_outcome(undisturbed_run, run)
+    assert run.result(first).restarts_by_cause == {Cause.STOPPED: 2}
+    assert run.result(first).steps_repeated == 0
+    assert run.result(second).restarts == 2
+
+
+def _ctrl_c_behind_a_terminal_that_is_gone(run: Run, first: str, second: str) -> None:
+    """The second trial is started early, and must not be waited for."""
+    holds = [run.hold(first, 0, 3), run.hold(second, 0, 3)]
+    driver = run.start()
+    wait_until(holds[0].is_reached, driver)
+    assert driver.stdout
+    driver.stdout.close()  # as with `| tee`
+    driver.send_signal(signal.SIGINT)
+    wait_until((run.folder / STOP_FILE).exists, driver)
+    holds[0].release()
+    assert driver.wait(timeout=120) == 130
+    assert [(end.cause, end.position) for end in run.ends(first)] == [
+        (Cause.STOPPED, Position(0, 3))
+    ]
+    assert not holds[1].is_reached()
+    holds[1].release()
+
+
+def _sigterm_to_all(run: Run, first: str) -> None:
+    """`timeout`, a shell and a batch system send SIGTERM to all that a command has started."""
+    hold = run.hold(first, 0, 9)
+    driver = run.start(start_new_session=True)
+    wait_until(hold.is_reached, driver)
+    os.killpg(driver.pid, signal.SIGTERM)
+    wait_until((run.folder / STOP_FILE).exists, driver)
+    hold.release()
+    output = ended(driver, 130)
+    assert STOPPING in output
+    assert HINT in output
+    assert not (run.folder / STOP_FILE).exists()
+    assert run.ends(first)[-1].position == Position(0, 9)
+
+
+def _ctrl_c_twice(run: Run, first: str, second: str) -> dict[str, tuple[bytes, int]]:
+    """The second stops at once; what the first trial has written when it is finished."""
+    hold = run.hold(second, 0, 3)
+    driver = run.start()
+    wait_until(hold.is_reached, driver)
+    finished = files(run.trial(first))
+    assert RESULT_FILE in finished
+    # Where the trial can't come to a step's end: its process stands still.
+    os.kill(run.worker(second), signal.SIGSTOP)
+    driver.send_signal(signal.SIGINT)
+    wait_for_line("Ctrl-C again stops at once", driver)
+    assert driver.poll() is None
+    driver.send_signal(signal.SIGINT)
+    ended(driver, 130)
+    hold.release()
+    assert files(run.trial(first)) == finished
+    return finished
+
+
+def _kill(run: Run, second: str) -> None:
+    """At once after it the run is given again: the killed driver's worker may still be there."""
+    hold = run.hold(second, 0, 5)
+    driver = run.start()
+    wait_until(hold.is_reached, driver)
+    driver.kill()
+    driver.wait()
+    hold.release()
+
+
+def ray_process(driver: subprocess.Popen[str], name: str) -> int:
+    """The pid of the one such actor among the processes that the driver started."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has just ended
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    family = [driver.pid]
+    for pid in family:
+        family += [child for child, parent in parents.items() if parent == pid]
+    (found,) = [pid for pid in family if name in Path(f"/proc/{pid}/cmdline").read_text()]
+    return found
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """What is started within has one core, as on a machine with no more."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def test_a_trial_goes_on_after_its_worker_and_its_controller_were_killed(
+    undisturbed_run: Run, tmp_path: Path
+):
+    """On a machine of one core, where a place that stayed taken would block the next start.
+
+    Nobody reads what the run prints, and somebody else's Ray is there: `ray start` leaves its
+    address where Ray looks first, also from within another cluster.
+    """
+    from ray.cluster_utils import Cluster
+
+    run, trial = Run(tmp_path / "run"), TRIALS[0]
+    in_first, in_second = run.hold(trial, 0, 5), run.hold(trial, 1, 5)
+    other = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        with one_core():
+            driver = run.start(*ONE)
+        assert driver.stdout
+        driver.stdout.readline()
+        driver.stdout.close()  # as `| head -1` does
+        wait_until(in_first.is_reached, driver)
+        os.kill(run.worker(trial), signal.SIGKILL)
+        in_first.release()
+        wait_until(in_second.is_reached, driver)
+        os.kill(ray_process(driver, "TrainController"), signal.SIGKILL)
+        in_second.release()
+        assert driver.wait(timeout=600) == 0
+    finally:
+        other.shutdown()
+    assert_same_outcome(undisturbed_run, run, TRIALS[:1])
+    assert run.result(trial).restarts_by_cause == {Cause.KILLED: 2}
+    assert (run.folder / "report" / "index.html").is_file()
