@@ -1,7 +1,6 @@
-"""Trials on Keras' JAX backend, in processes in which TensorFlow can't be imported."""
+"""Keras' JAX backend: memory of a GPU, batches made ahead, a run through Ray."""
 
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -9,35 +8,17 @@ import time
 from pathlib import Path
 from unittest import mock
 
-import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from datasets.batches import TrainBatches
 from datasets.errors import ConfigError
-from tests.resuming import (
-    INTERRUPTED,
-    KILLED,
-    assert_same_outcome,
-    checkpoint_of,
-    finish,
-    result_of,
-    run,
-)
-from tests.small_net import STILL
 from tests.test_sampler import Numbered
+from tests.whole_runs import ONE, TRIALS, Run
 from trainers.backend import on_jax
 from trainers.backend.ahead import THREAD_NAME
 
 ROOT = Path(__file__).parent.parent
 ON_JAX = os.environ | {"KERAS_BACKEND": "jax"}
-TRIAL = """
-import sys
-from pathlib import Path
-sys.modules["tensorflow"] = None  # an import of it fails, as where it is not installed
-from tests import interrupted_trial
-sys.exit(interrupted_trial.main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]))
-"""
 
 
 def python(code: str, *words: object) -> "subprocess.CompletedProcess[str]":
@@ -46,74 +27,6 @@ def python(code: str, *words: object) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         command, cwd=ROOT, env=ON_JAX, capture_output=True, text=True, timeout=600, check=False
     )
-
-
-def run_on_jax(shards: Path, folder: Path, *moments: str, code: int = 0) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    done = python(TRIAL, shards, folder, *moments)
-    assert done.returncode == code, done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("moment", ["kill-step:4", "stop-step:5"])
-def test_interrupted_on_jax_it_ends_with_the_same_bytes(
-    moment: str, small_shards: Path, undisturbed_on_jax: Path, tmp_path: Path
-):
-    code = INTERRUPTED if moment.startswith("stop") else KILLED
-    run_on_jax(small_shards, tmp_path, moment, code=code)
-    run_on_jax(small_shards, tmp_path)
-    assert_same_outcome(undisturbed_on_jax, tmp_path)
-    assert result_of(tmp_path).restarts == 1
-
-
-@pytest.fixture(scope="module")
-def undisturbed_on_jax(small_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("jax")
-    run_on_jax(small_shards, folder)
-    return folder
-
-
-@pytest.mark.slow
-def test_a_result_names_what_computed_it(undisturbed_on_jax: Path):
-    result = result_of(undisturbed_on_jax)
-    assert {"jax", "jaxlib"} <= result.versions.keys()
-    assert "tensorflow" not in result.versions
-    assert result.latency_ms is not None
-    assert result.gflops is not None
-    assert result.notes == []
-
-
-def outcome(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities of the last model, float32 [images, 8], and the history's numbers."""
-    table = pq.read_table(folder / "trial" / "predictions.parquet")
-    history = np.loadtxt(folder / "trial" / "history.csv", delimiter=",", skiprows=1)
-    return np.array(table["probabilities"].to_pylist(), dtype=np.float32), history
-
-
-@pytest.mark.slow
-def test_one_trial_on_both_backends_ends_alike(small_shards: Path, tmp_path: Path):
-    """From one checkpoint, since each backend draws first weights of its own."""
-    net = f"architecture:{STILL}"
-    begun, other = tmp_path / "tensorflow", tmp_path / "jax"
-    assert run(small_shards, begun, net, "stop-step:1").returncode == INTERRUPTED
-    shutil.copytree(begun, other)
-    assert run(small_shards, begun, net, "stop-step:2").returncode == INTERRUPTED
-    run_on_jax(small_shards, other, net, "stop-step:2", code=INTERRUPTED)
-    one, two = checkpoint_of(begun), checkpoint_of(other)
-    assert one.keys() == two.keys()
-    for key, array in one.items():  # the same step from the same state
-        np.testing.assert_allclose(two[key], array, rtol=1e-3, atol=1e-4 * np.abs(array).max())
-
-    finish(small_shards, begun, net)
-    run_on_jax(small_shards, other, net)
-    (probabilities, history), (on_jax, history_on_jax) = outcome(begun), outcome(other)
-    assert not np.array_equal(on_jax, probabilities)  # they were two computations
-    # Adam divides by the root of tiny squares: what differs in the last bit does not for long.
-    np.testing.assert_allclose(on_jax, probabilities, atol=0.02)
-    np.testing.assert_allclose(history_on_jax[0], history[0], rtol=1e-3)
-    (note,) = result_of(other).notes
-    assert "not bit-identical" in note
-    assert "jaxlib" in note
 
 
 def test_several_gpus_are_refused():
@@ -249,42 +162,14 @@ def test_an_epoch_that_is_interrupted_leaves_no_thread():
 
 
 @pytest.mark.slow
-def test_batches_made_ahead_change_no_byte(
-    small_shards: Path, undisturbed_on_jax: Path, tmp_path: Path
-):
-    run_on_jax(small_shards, tmp_path, "prefetch:0")
-    assert_same_outcome(undisturbed_on_jax, tmp_path)
-
-
-@pytest.mark.slow
-def test_a_run_on_jax(small_shards: Path, tmp_path: Path):
-    words = ["run-all", "--preset", "demo", "--only", "mobilenet", "--data", small_shards]
-    sizes = [
-        "--set",
-        "recipe.image_size=32",
-        "--set",
-        "recipe.epochs=1",
-        "--set",
-        "recipe.batch_size=10",
-    ]
-    code = "import sys; from orchestrator.cli import main; sys.exit(main())"
-    done = python(code, *words, *sizes, "--run-dir", tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    log = tmp_path / "trials" / "mobilenet-s0" / "log.txt"
-    assert "tensorflow" not in log.read_text()
-    result = (tmp_path / "trials" / "mobilenet-s0" / "result.json").read_text()
-    assert '"jaxlib"' in result
-    assert "keras_backend: jax\n" in (tmp_path / "run.yaml").read_text()
-    elsewhere = [sys.executable, "-m", "orchestrator", *words, *sizes, "--run-dir", tmp_path]
-    refused = subprocess.run(
-        list(map(str, elsewhere)),
-        cwd=ROOT,
-        env=os.environ | {"KERAS_BACKEND": "tensorflow"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert refused.returncode == 2, refused.stdout + refused.stderr
-    assert "set KERAS_BACKEND=jax, or name another --run-dir" in refused.stderr
-    assert "starting Ray" not in refused.stdout
+def test_a_run_on_jax(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    run = Run(tmp_path / "run")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    run.finish(*ONE)
+    assert "tensorflow" not in (run.trial(TRIALS[0]) / "log.txt").read_text()
+    assert "jaxlib" in run.result(TRIALS[0]).versions
+    assert "keras_backend: jax\n" in (run.folder / "run.yaml").read_text()
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    said = run.finish(*ONE, code=2)
+    assert "set KERAS_BACKEND=jax, or name another --run-dir" in said
+    assert "starting Ray" not in said

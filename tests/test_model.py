@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 from datasets.errors import ConfigError
-from trainers.architectures import architecture
+from tests import small_net
+from trainers.architectures import Preprocessing, architecture
 from trainers.model import build_model, compile_model, save_for_inference
 from trainers.recipe import RECIPES, Recipe
 from trainers.weights import find_weights, keras_cache
@@ -87,20 +89,24 @@ def test_compiling_makes_every_variable_at_once():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["resnet50", "densenet121", "mobilenet"])
-def test_the_saved_model_needs_plain_keras_alone(name: str, tmp_path: Path):
-    model = build_model(architecture(name), SMALL, seed=0)
-    save_for_inference(model, tmp_path / "model.keras")
-    np.savez(tmp_path / "in.npz", x=images(), p=model.predict(images(), verbose=0))
+def test_the_saved_model_needs_plain_keras_alone(tmp_path: Path):
+    """With each kind of preprocessing in it."""
+    small_net.register()
+    kinds: tuple[Preprocessing, ...] = ("caffe", "tf", "torch")
+    for kind in kinds:
+        model = build_model(replace(small_net.ROW, preprocessing=kind), SMALL, seed=0)
+        save_for_inference(model, tmp_path / f"{kind}.keras")
+        np.savez(tmp_path / f"{kind}.npz", x=images(), p=model.predict(images(), verbose=0))
     script = (
         "import sys, keras, numpy as np\n"
-        "stored = np.load('in.npz')\n"
-        "found = keras.models.load_model('model.keras').predict(stored['x'], verbose=0)\n"
-        "assert not {'trainers', 'datasets', 'orchestrator'} & set(sys.modules)\n"
-        "np.testing.assert_allclose(found, stored['p'], atol=1e-6)\n"
+        "for kind in sys.argv[1:]:\n"
+        "    stored = np.load(f'{kind}.npz')\n"
+        "    found = keras.models.load_model(f'{kind}.keras').predict(stored['x'], verbose=0)\n"
+        "    assert not {'trainers', 'datasets', 'orchestrator'} & set(sys.modules)\n"
+        "    np.testing.assert_allclose(found, stored['p'], atol=1e-6, err_msg=kind)\n"
     )
     subprocess.run(
-        [sys.executable, "-c", script],
+        [sys.executable, "-c", script, *kinds],
         cwd=tmp_path,
         check=True,
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},

@@ -4,10 +4,8 @@ import csv
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from orchestrator.cli import app
-from tests.trials_here import HERE
+from tests.trials_here import finish_here
 from tests.whole_runs import ONE, TRIALS, Run, assert_same_outcome
 
 pytestmark = pytest.mark.slow
@@ -17,13 +15,6 @@ def rows(run: Run) -> dict[str, dict[str, str]]:
     """The report's rows by trial."""
     with (run.folder / "report" / "results.csv").open() as stream:
         return {f"{row['architecture']}-s{row['seed']}": row for row in csv.DictReader(stream)}
-
-
-def finish_here(run: Run, *more: str, code: int = 0) -> None:
-    """Give a run's command where its trials need no Ray."""
-    words = run.command(*more)
-    done = CliRunner().invoke(app, words[words.index("run-all") :], obj=HERE)
-    assert done.exit_code == code, done.output
 
 
 def test_a_trial_that_diverges_keeps_its_row_and_the_exit_code_says_so(tmp_path: Path):

@@ -7,13 +7,16 @@ MobileNet and MobileNetV2 are small nets.
 from dataclasses import replace
 
 from rich.console import Console
+from typer.testing import CliRunner
 
+from orchestrator.cli import app
 from orchestrator.plan import Resources
 from orchestrator.run import Machines, RunRequest, refuse_unfit_place
 from orchestrator.run_specs import trial_specs
 from orchestrator.run_store import RunDocument, RunStore
 from tests import small_net
 from tests.resuming import PROCESSES
+from tests.whole_runs import Run
 from trainers.context import LocalContext
 from trainers.interruption import STOP_FILE, TrialInterrupted
 from trainers.spec import TrialSpec
@@ -41,3 +44,10 @@ def _trial(spec: TrialSpec) -> None:
 
 
 HERE = Machines(refuse_unfit_place, _train)
+
+
+def finish_here(run: Run, *more: str, code: int = 0) -> None:
+    """Give a run's command in this process; it must end with this exit code."""
+    words = run.command(*more)
+    done = CliRunner().invoke(app, words[words.index("run-all") :], obj=HERE)
+    assert done.exit_code == code, done.output
