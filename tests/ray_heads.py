@@ -90,6 +90,30 @@ def command(
     )
 
 
+def user(folder: Path, head: Head) -> Path:
+    """A home with the head's token."""
+    home = folder / "home"
+    home.mkdir()
+    write_token(home, head.token)
+    return home
+
+
+def red_lines(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """What `check` found: the lines between its tables and its last."""
+    assert done.returncode == 2, done.stdout + done.stderr
+    lines = done.stdout.strip().splitlines()
+    assert lines[-1] == "1 to mend", done.stdout
+    return [line for line in lines[1:-1] if line[:1].isalnum()][1:]
+
+
+def error(done: subprocess.CompletedProcess[str], run: Path | None) -> str:
+    """The one line with which a command refused; it has drawn no faces and left no folder."""
+    assert done.returncode == 2, done.stdout + done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert run is None or not run.exists()
+    return line
+
+
 def _json_line(lines: IO[str], log: Path) -> str:
     for line in lines:
         if line.startswith("["):

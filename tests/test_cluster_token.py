@@ -14,7 +14,7 @@ import pytest
 
 from tests import ray_heads
 from tests.metadata_services import metadata_service
-from tests.ray_heads import Head, command, write_token
+from tests.ray_heads import Head, command, error, red_lines, user, write_token
 
 pytestmark = pytest.mark.slow
 
@@ -164,18 +164,27 @@ def test_a_user_who_has_turned_tokens_off_is_told_so_in_one_line(head: Head, tmp
     )
 
 
-def test_a_user_with_the_token_needs_nothing_else(head: Head, tmp_path: Path):
-    write_token(tmp_path, head.token)
-    done = command(tmp_path, "check", "--address", head.gcs)
+def test_a_user_with_the_token_needs_nothing_else_and_no_log_of_ray_holds_it(
+    head: Head, tmp_path: Path
+):
+    """Nor any other of the session's files, after commands with it and without."""
+    done = command(user(tmp_path, head), "check", "--address", head.gcs)
     assert done.returncode == 0, done.stderr
     assert "all is well" in done.stdout
-
-
-def test_the_token_is_in_no_log_of_ray(head: Head, tmp_path: Path):
-    """Nor in any other of the session's files, after commands with it and without."""
-    write_token(tmp_path, head.token)
-    assert command(tmp_path, "check", "--address", head.gcs).returncode == 0
     assert command(tmp_path / "nobody", "check", "--address", head.gcs).returncode == 2
     files = [path for path in head.session.rglob("*") if path.is_file()]
     assert any(path.name.startswith("gcs_server") and path.stat().st_size for path in files)
     assert [path for path in files if head.token.encode() in path.read_bytes()] == []
+
+
+def test_no_gpu(head: Head, tmp_path: Path):
+    home, run = user(tmp_path, head), tmp_path / "run"
+    words = ("--address", head.gcs, "--set", "resources.gpus_per_trial=1")
+    assert red_lines(command(home, "check", *words)) == [
+        "a trial asks for 1 GPU and no node has one in Ray: add GPU nodes, or set "
+        "resources.gpus_per_trial=0 to train on CPUs"
+    ]
+    assert error(command(home, "run-all", "--preset", "demo", *words, "--run-dir", run), run) == (
+        "error: a trial asks for 1 CPU and 1 GPU on one node; there is 1 node of 2 CPUs and "
+        "0 GPUs: set resources.gpus_per_trial=0 to train on CPUs"
+    )
