@@ -23,7 +23,11 @@ pytestmark = [
     pytest.mark.skipif(not AXE.is_file(), reason="no axe-core: `npm ci` in tests/browser"),
 ]
 
-LOOKS = [(width, scheme) for width in (1440, 390) for scheme in ("light", "dark")]
+LOOKS = [(1440, "light"), (390, "dark")]
+"""Each width and each scheme once: no style asks for both."""
+
+SCRIPT_S = 300
+"""A script of the page may take so long: axe-core does on a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +47,8 @@ def browser() -> Iterator:
         options.add_argument(word)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    driver.set_script_timeout(SCRIPT_S)
+    driver.set_page_load_timeout(SCRIPT_S)
     yield driver
     driver.quit()
 

@@ -218,8 +218,10 @@ def test_texts_keep_what_can_be_shown():
     assert visible("a\n\tb\x07\udc80") == "a\n\tb\ufffd\ufffd"
 
 
-def lengths(size: int) -> list[int]:
+def lengths(path: Path, size: int) -> list[int]:
     """Where to cut a file: nothing, the first byte, some in between, all but the last byte."""
+    if path.suffix == ".png":  # there are many, and they are only shown
+        return [0, size // 2]
     return sorted({0, 1, size // 3, size // 2, size - 20, size - 1} & set(range(size)))
 
 
@@ -231,7 +233,7 @@ def test_whatever_file_is_half_written_report_and_status_work(tmp_path, monkeypa
     whole = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert {path.name for path in whole} >= {"run.yaml", "result.json", "history.csv"}
     for path, data in whole.items():
-        for length in lengths(len(data)):
+        for length in lengths(path, len(data)):
             path.write_bytes(data[:length])
             try:
                 write_report(store.root)
