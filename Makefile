@@ -1,12 +1,13 @@
 # Everything runs in .venv, made from the pinned lock.
 PYTHON ?= python3.11
 BIN := .venv/bin
-# Two test processes: much of a run is one process waiting for another to start. A module's tests
-# stay together, since they share what its first one trains.
-JOBS ?= 2
-PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile
+# A process a core and one more: much of a test is one process waiting for another. A file's tests
+# stay together, since they share what its first one trains; files start longest first.
+JOBS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 1) + 1)))
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+COSTS := build/test-costs.csv
 
-.PHONY: setup run-all test test-fast lint bench bench-data test-cluster clean
+.PHONY: setup run-all test test-fast test-costs lint bench bench-data test-cluster clean
 
 setup: .venv/.ready
 
@@ -23,10 +24,15 @@ run-all: setup
 
 # All that one host can run; `test-cluster` has the rest.
 test: setup
-	$(PYTEST) -m "not cluster"
+	$(PYTEST) --costs $(COSTS) -m "not cluster"
 
 test-fast: setup
 	$(PYTEST) -m "not slow and not cluster and not gpu"
+
+# After `make test` alone on a machine: keep what each file took, by which later runs are put in
+# order.
+test-costs: setup
+	$(BIN)/python -m tests.suite_costs $(COSTS)
 
 lint: setup
 	$(BIN)/ruff check .

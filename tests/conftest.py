@@ -1,6 +1,7 @@
 """Fixtures that several modules share."""
 
 import os
+import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,10 @@ import yaml
 from datasets.prepare import synth
 from tests.host_needs import missing
 from tests.shared_folders import shared_folder
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A script that runs the tests in the background has them, and what they start, ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if TYPE_CHECKING:
     from tests.clusters import Cluster

@@ -62,7 +62,7 @@ def head(
             yield Head(gcs, f"http://{dashboard}/api/jobs/", token, Path(session))
         finally:
             try:
-                process.communicate(timeout=60)
+                process.communicate(timeout=300)
             except subprocess.TimeoutExpired:
                 process.kill()  # or its `with` would wait without a limit
                 raise
@@ -85,7 +85,7 @@ def command(
         env=inherited | {"HOME": str(home), "COLUMNS": "300"} | (environment or {}),
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=600,
         check=False,
     )
 

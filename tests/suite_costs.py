@@ -14,6 +14,7 @@ look is not counted. On Linux alone; elsewhere they are 0.
 import csv
 import math
 import os
+import sys
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -193,3 +194,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # the process that hears of all tests
         config.pluginmanager.register(Table(path))
     config.pluginmanager.register(Meter())
+
+
+if __name__ == "__main__":
+    keep(Path(sys.argv[1]))

@@ -274,7 +274,7 @@ def test_processes_that_stage_at_once_build_once(drawn: Path, tmp_path: Path) ->
     children = [
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) for _ in range(3)
     ]
-    printed = [child.communicate(timeout=60)[0].split() for child in children]
+    printed = [child.communicate(timeout=300)[0].split() for child in children]
     assert [child.returncode for child in children] == [0, 0, 0]
     assert sorted(len(words) for words in printed) == [1, 1, 2]
     assert len({words[-1] for words in printed}) == 1

@@ -30,7 +30,7 @@ class SlowStore:
 
     def save(self, one: Checkpoint) -> None:
         self.began.release()
-        assert self.let_go.acquire(timeout=30)
+        assert self.let_go.acquire(timeout=120)
         self.saved.append(one.position.step)
 
 
@@ -58,7 +58,7 @@ def test_save_returns_while_the_store_still_writes_and_flush_waits_for_it():
     store = SlowStore()
     writer = BackgroundWriter(store.save, patience_s=0)
     writer.save(checkpoint(1))
-    assert store.began.acquire(timeout=30)
+    assert store.began.acquire(timeout=120)
     assert store.saved == []
     store.let_go.release()
     writer.flush()
@@ -70,7 +70,7 @@ def test_a_newer_checkpoint_takes_the_place_of_one_that_waits():
     store = SlowStore()
     writer = BackgroundWriter(store.save, patience_s=0)
     writer.save(checkpoint(1))
-    assert store.began.acquire(timeout=30)
+    assert store.began.acquire(timeout=120)
     for step in (2, 3, 4):
         writer.save(checkpoint(step))
     for _ in range(2):
@@ -123,4 +123,4 @@ def test_patience_ends():
 
     with pytest.raises(StorageError, match=r"the result .* Input/output error"):
         persist(fail, "the result", 0.1)
-    assert 0.1 <= time.monotonic() - begin < 10
+    assert 0.1 <= time.monotonic() - begin < 60

@@ -74,7 +74,7 @@ def test_an_address_where_no_cluster_answers_is_told_at_once(shards: Path, tmp_p
     begin = time.monotonic()
     here = ("--data", shards, "--preset", "demo", "--run-dir", tmp_path / "run")
     assert address in refused("run-all", *here, "--address", address, "--dry-run")
-    assert time.monotonic() - begin < 30
+    assert time.monotonic() - begin < 120  # Ray itself would try for minutes
 
 
 def test_unknown_names_are_told_with_the_valid_ones(tmp_path: Path):

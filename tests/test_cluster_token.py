@@ -43,7 +43,7 @@ def _keys(head: Head, token: str | None) -> bytes:
     with grpc.insecure_channel(head.gcs) as channel:
         ask = channel.unary_unary("/ray.rpc.InternalKVGcsService/InternalKVKeys")
         metadata = [("authorization", f"Bearer {token}")] if token else []
-        answer: bytes = ask(b"", timeout=20, metadata=metadata)
+        answer: bytes = ask(b"", timeout=120, metadata=metadata)
     return answer
 
 
@@ -55,7 +55,7 @@ def test_an_outsider_gives_no_job(head: Head, token: str | None, status: int):
 
 
 def test_who_has_the_token_gives_a_job(head: Head):
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while (job := _submit_if_up(head)) is None:
         assert time.monotonic() < end
         time.sleep(0.5)
@@ -78,7 +78,7 @@ def _submit(head: Head, token: str | None) -> dict[str, str]:
     body = json.dumps({"entrypoint": "true"}).encode()
     request = urllib.request.Request(head.jobs, body, headers)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=60) as answer:
+    with opener.open(request, timeout=300) as answer:
         given: dict[str, str] = json.loads(answer.read())
     return given
 
@@ -138,7 +138,7 @@ def test_the_port_of_the_dashboard_is_told_to_be_none_of_a_head(head: Head, tmp_
     place = head.jobs.split("/")[2]
     begin = time.monotonic()
     done = command(tmp_path, "run-all", "--run-dir", tmp_path / "run", "--address", place)
-    assert time.monotonic() - begin < 60
+    assert time.monotonic() - begin < 180  # Ray itself would try for a quarter of an hour
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: no Ray cluster answers at {place} (")
     assert done.stderr.count("\n") == 1

@@ -44,7 +44,7 @@ def drain(address: str, node_id: str) -> None:
         "from orchestrator.ray_drain import drain_node\n"
         f"drain_node(sys.argv[1], Notice('test', time.time() + {DEADLINE_S}), sys.argv[2])\n"
     )
-    subprocess.run([sys.executable, "-c", script, address, node_id], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", script, address, node_id], check=True, timeout=300)
 
 
 def test_a_drained_trial_checkpoints_lets_go_and_goes_on_on_another_node(

@@ -89,7 +89,7 @@ def test_a_killed_process_takes_its_hosts_along():
     assert _running("99999")
     process.send_signal(signal.SIGKILL)
     process.wait()
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while _running("99999") and time.monotonic() < end:
         time.sleep(0.1)
     assert not _running("99999")

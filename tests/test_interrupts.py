@@ -39,13 +39,13 @@ def test_a_signal_dropped_in_a_finalizer_comes_again(monkeypatch: pytest.MonkeyP
         del one
         gc.collect()
         passed.append("dropped")
-        time.sleep(10)
+        time.sleep(120)
 
     begin = time.monotonic()
     with pytest.raises(KeyboardInterrupt), sure_interrupts():
         swallow()
     assert passed == ["dropped"]
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 60
 
 
 def test_a_signal_that_is_caught_inside_still_counts() -> None:

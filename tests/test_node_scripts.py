@@ -56,7 +56,7 @@ class Node:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=300,
             check=False,
         )
 
@@ -77,7 +77,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
 
 
 def wait_for(what: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while not what():
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -145,7 +145,7 @@ def ray_folder(node: Node, user: str) -> tuple[Path, str]:
         env={"HOME": str(node.home), "PATH": f"{node.commands}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=300,
         check=True,
     )
     return Path(done.stdout.strip()), done.stderr

@@ -199,7 +199,7 @@ def test_workers_of_a_killed_process_end(tmp_path: Path) -> None:
     child.kill()
     child.wait()
     child.stdout.close()
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while any(map(is_running, workers)) and time.monotonic() < end:
         time.sleep(0.05)
     assert not any(map(is_running, workers))

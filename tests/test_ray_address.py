@@ -85,7 +85,7 @@ def told(gcs: str) -> str:
     begin = time.monotonic()
     with pytest.raises(ConfigError) as refused:
         agree_on_token(gcs)
-    assert time.monotonic() - begin < 30
+    assert time.monotonic() - begin < 120
     message = str(refused.value)
     assert message.startswith(f"no Ray cluster answers at {gcs} (")
     assert "give --address the head node's HOST:PORT" in message

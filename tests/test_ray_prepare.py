@@ -34,7 +34,7 @@ def on_ray(source: str, dest: str, folder: Path) -> "subprocess.CompletedProcess
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
 
 

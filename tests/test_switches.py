@@ -161,7 +161,7 @@ def test_batches_are_made_ahead(ahead: int):
     feed = EpochFeed(TrainBatches(split, 5, seed=0), 0, 0)
     batches = iter(Replicas().dataset(feed, ahead))
     next(batches)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while split.made < 2 + ahead and time.monotonic() < end:
         time.sleep(0.01)
     # One more tells TensorFlow the shapes.
