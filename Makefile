@@ -1,9 +1,9 @@
 # Everything runs in .venv, made from the pinned lock.
 PYTHON ?= python3.11
 BIN := .venv/bin
-# A process a core and one more: much of a test is one process waiting for another. A file's tests
-# stay together, since they share what its first one trains; files start longest first.
-JOBS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 1) + 1)))
+# Two test processes. A file's tests stay together, since they share what its first one trains; files
+# start longest first (tests/suite_costs.py).
+JOBS ?= 2
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 COSTS := build/test-costs.csv
 

@@ -51,7 +51,19 @@ def test_parameters_operations_and_activations_are_those_of_the_built_model(name
     assert count_activations(body) / 1e6 == pytest.approx(row.mega_activations_224, abs=0.051)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_builders_of_one_module_have_one_smallest_image_size():
+    sizes = {row.module: row.min_size for row in ARCHITECTURES.values()}
+    assert all(row.min_size == sizes[row.module] for row in ARCHITECTURES.values())
+
+
+# The least deep of each module.
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("resnet50", "resnet50v2", "densenet121", "mobilenet"),
+        *("mobilenetv2", "nasnetmobile", "inceptionv3", "xception"),
+    ],
+)
 def test_the_smallest_image_size_is_the_true_minimum(name: str):
     row = architecture(name)
     built(row, row.min_size)

@@ -13,7 +13,7 @@ import pytest
 from datasets.folder import Folder, as_folder
 from tests.clusters import WITH_TOKEN, Cluster, ask
 from tests.hosts import ROOT, Host
-from tests.test_run import wait_until
+from tests.whole_runs import wait_until
 from trainers.result import RESULT_FILE, TrialProgress, TrialResult
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]

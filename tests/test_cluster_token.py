@@ -19,6 +19,8 @@ from tests.ray_heads import Head, command, error, red_lines, user, write_token
 pytestmark = pytest.mark.slow
 
 WRONG = "0" * 64
+QUICK = {"KERAS_BACKEND": "jax"}
+"""Each node imports the backend, and TensorFlow takes long."""
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +170,7 @@ def test_a_user_with_the_token_needs_nothing_else_and_no_log_of_ray_holds_it(
     head: Head, tmp_path: Path
 ):
     """Nor any other of the session's files, after commands with it and without."""
-    done = command(user(tmp_path, head), "check", "--address", head.gcs)
+    done = command(user(tmp_path, head), "check", "--address", head.gcs, environment=QUICK)
     assert done.returncode == 0, done.stderr
     assert "all is well" in done.stdout
     assert command(tmp_path / "nobody", "check", "--address", head.gcs).returncode == 2
@@ -180,7 +182,7 @@ def test_a_user_with_the_token_needs_nothing_else_and_no_log_of_ray_holds_it(
 def test_no_gpu(head: Head, tmp_path: Path):
     home, run = user(tmp_path, head), tmp_path / "run"
     words = ("--address", head.gcs, "--set", "resources.gpus_per_trial=1")
-    assert red_lines(command(home, "check", *words)) == [
+    assert red_lines(command(home, "check", *words, environment=QUICK)) == [
         "a trial asks for 1 GPU and no node has one in Ray: add GPU nodes, or set "
         "resources.gpus_per_trial=0 to train on CPUs"
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.trials_here import finish_here
 from tests.whole_runs import (
     ONE,
     TRIALS,
@@ -39,7 +40,7 @@ def test_a_run_is_stopped_cut_short_and_killed_and_ends_with_the_same_bytes(
     _sigterm_to_all(run, first)
     finished = _ctrl_c_twice(run, first, second)
     _kill(run, second)
-    run.finish()
+    finish_here(run)  # at once: the killed driver's worker may still be there
     assert files(run.trial(first)) == finished
     assert_same_outcome(undisturbed_run, run)
     assert run.result(first).restarts_by_cause == {Cause.STOPPED: 2}
@@ -100,7 +101,7 @@ def _ctrl_c_twice(run: Run, first: str, second: str) -> dict[str, tuple[bytes, i
 
 
 def _kill(run: Run, second: str) -> None:
-    """At once after it the run is given again: the killed driver's worker may still be there."""
+    """Nothing is said, and nothing tidied up."""
     hold = run.hold(second, 0, 5)
     driver = run.start()
     wait_until(hold.is_reached, driver)

@@ -7,10 +7,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from typer.testing import CliRunner
 
 from datasets.folder import Folder, as_folder
+from orchestrator.cli import app
 from orchestrator.run_store import RunStore
 from tests.object_stores import s3
 from tests.small_runs import HOLDS, Hold
@@ -85,19 +88,27 @@ def test_a_run_in_an_object_store(bucket: str, undisturbed_run: Run, tmp_path: P
     )
     _reads_it_elsewhere(address, run, local, short())
     stamps = run.stamps()
-    said(*words, machine=short())
+    here(*words, machine=short())
     changed = {name for name, stamp in run.stamps().items() if stamp != stamps.get(name)}
     assert not changed
 
 
+def here(*words: str, machine: Path) -> str:
+    """Give a command in this process, as on another machine; what it printed."""
+    with mock.patch.object(tempfile, "tempdir", str(machine)):
+        done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
 def _reads_it_elsewhere(address: str, run: Folder, local: Path, laptop: Path) -> None:
-    assert "mobilenet-s0 finished" in said("status", address, machine=laptop)
-    state = json.loads(said("status", address, "--json", machine=laptop))
+    assert "mobilenet-s0 finished" in here("status", address, machine=laptop)
+    state = json.loads(here("status", address, "--json", machine=laptop))
     assert state["trials"][0]["status"] == "finished"
-    said("report", address, "--out", str(laptop / "report"), machine=laptop)
+    here("report", address, "--out", str(laptop / "report"), machine=laptop)
     assert (laptop / "report/results.csv").read_bytes() == run.read("report/results.csv")
     picture = next((local / TRIAL / "probes").rglob("*.png"))
-    assert str(picture) in said("predict", address, str(picture), machine=laptop)
+    assert str(picture) in here("predict", address, str(picture), machine=laptop)
 
 
 def test_the_view_is_of_this_user_alone(bucket: str):
