@@ -12,7 +12,6 @@ look is not counted. On Linux alone; elsewhere they are 0.
 """
 
 import csv
-import gc
 import math
 import os
 import sys
@@ -182,12 +181,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     files = list(dict.fromkeys(item.nodeid.partition("::")[0] for item in items))
     place = {file: number for number, file in enumerate(longest_first(files))}
     items.sort(key=lambda item: place[item.nodeid.partition("::")[0]])
-
-
-def pytest_collection_finish() -> None:
-    """What was imported stays: each sweep for garbage would look through all of Keras again."""
-    gc.collect()
-    gc.freeze()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

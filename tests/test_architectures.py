@@ -1,10 +1,14 @@
 """The table of architectures against Keras, the paper's Table 2 and what others have published."""
 
-import keras
+from typing import TYPE_CHECKING
+
 import pytest
 
 from trainers.architectures import ARCHITECTURES, Architecture, architecture
 from trainers.model import count_activations, count_macs, count_parameters_1000
+
+if TYPE_CHECKING:
+    import keras
 
 pytestmark = pytest.mark.slow
 
@@ -30,8 +34,10 @@ PUBLISHED = {
 }
 
 
-def built(row: Architecture, size: int) -> keras.Model:
+def built(row: Architecture, size: int) -> "keras.Model":
     """Keras' model without its head, of shapes alone: no memory, no initialisation."""
+    import keras
+
     builder = getattr(getattr(keras.applications, row.module), row.builder)
     with keras.StatelessScope():
         return builder(include_top=False, weights=None, input_shape=(size, size, 3), pooling="avg")

@@ -164,6 +164,7 @@ def test_every_member_says_where_it_lies(shards: Planted) -> None:
         assert rows[one.split][before + one.row][:2] == (one.image_id, one.label)
 
 
+@pytest.mark.slow
 def test_workers_and_shard_borders_change_nothing(shards: Planted, tmp_path: Path) -> None:
     manifest = write_shards(tmp_path, planted(), image_size=SIZE, rows_per_shard=7)
     calls: list[tuple[int, int]] = []
@@ -239,6 +240,7 @@ def described(images: list[Image.Image]) -> Search:
     return Search(pack(hashes(thumbnails)), fine_descriptors(thumbnails), rows, radius=6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 def test_changed_copies_are_found_and_other_faces_are_not(change: str) -> None:
     least_found, changed = CHANGES[change]
@@ -329,6 +331,7 @@ def test_overfull_buckets_bound_the_work_and_are_counted() -> None:
     assert {(400 + n, 450 + n, 0) for n in range(50)} <= found
 
 
+@pytest.mark.slow
 def test_fifty_thousand_hashes_take_seconds() -> None:
     generator = np.random.default_rng(0)
     hashes = generator.random((50_000, 64)) < 0.5

@@ -110,6 +110,7 @@ def test_gather_refuses_rows_that_are_not_there(
         split.gather(np.array(indices))
 
 
+@pytest.mark.slow  # it imports TensorFlow
 def test_arrow_and_tfrecord_give_the_same_cache_bytes(tmp_path: Path) -> None:
     source = csv_source(tmp_path / "source")
     found = []
@@ -208,6 +209,7 @@ def test_a_copied_cache_is_believed_by_its_checksum(drawn: Path, tmp_path: Path)
     assert [file["mtime_ns"] for file in noted["files"].values()] == [1, 1]
 
 
+@pytest.mark.slow
 def test_another_fingerprint_has_its_own_cache(drawn: Path, tmp_path: Path) -> None:
     synth(tmp_path / "other", train=90, validation=40, size=SIZE, seed=2)
     builds = Builds()
@@ -250,6 +252,7 @@ def test_the_mode_follows_the_room_on_the_disk(
         stage(drawn, tmp_path / "none", SIZE)
 
 
+@pytest.mark.slow
 @BOTH
 def test_the_room_asked_for_is_enough_and_not_far_over(
     tmp_path: Path, mode: cache.CacheMode
@@ -260,6 +263,7 @@ def test_the_room_asked_for_is_enough_and_not_far_over(
     assert used <= needed_bytes(manifest, 64, staged.mode) <= 1.1 * used
 
 
+@pytest.mark.slow
 def test_processes_that_stage_at_once_build_once(drawn: Path, tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from datasets.cache import stage\n"

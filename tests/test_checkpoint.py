@@ -65,6 +65,7 @@ def test_the_store_keeps_the_two_newest(tmp_path: Path):
     assert store.newest(IDENTITY) is None
 
 
+@pytest.mark.slow
 def test_no_cut_and_no_flipped_bit_gets_through(tmp_path: Path):
     path = tmp_path / "one.npz"
     checkpoint = made_up(size=20)

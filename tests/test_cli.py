@@ -125,6 +125,7 @@ def test_an_image_size_that_does_not_fit_is_refused(shards: Path, tmp_path: Path
     assert "data.drawn.size is 64" in refused("run-all", "--preset", "demo", *small)
 
 
+@pytest.mark.slow
 def test_a_run_directory_of_another_config_is_refused_with_both_values(
     shards: Path, tmp_path: Path
 ):
@@ -137,6 +138,7 @@ def test_a_run_directory_of_another_config_is_refused_with_both_values(
     assert (tmp_path / "run.yaml").read_bytes() == written
 
 
+@pytest.mark.slow
 def test_a_run_directory_on_other_data_is_refused(shards: Path, tmp_path: Path):
     synth(tmp_path / "other", train=16, validation=8, size=96, seed=1)
     words = ["run-all", "--preset", "demo", "--run-dir", str(tmp_path / "run"), "--data"]
@@ -229,6 +231,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_dry_run_names_the_data_and_how_far_the_run_is(shards: Path, tmp_path: Path):
     words = ["run-all", "--data", str(shards), "--run-dir", str(tmp_path / "run")]
     words += ["--preset", "demo", "--only", "mobilenet"]
@@ -390,6 +393,7 @@ def test_probes_that_can_not_be_used_are_told_before_anything_starts(shards: Pat
     assert not (tmp_path / "run" / "run.yaml").exists()
 
 
+@pytest.mark.slow
 def test_the_users_probes_are_kept_with_the_run_and_may_not_change_in_it(
     shards: Path, tmp_path: Path
 ):
@@ -416,6 +420,7 @@ def test_the_users_probes_are_kept_with_the_run_and_may_not_change_in_it(
     assert "probes_label: 'Fear' there, 'Happiness' asked for" in refused(*words[:-2])
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_its_own_pictures_where_the_folder_has_moved_or_gone(
     shards: Path, tmp_path: Path
 ):

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
-import keras
 import numpy as np
 import pytest
 
@@ -21,6 +20,8 @@ from trainers.examination import examine
 from trainers.model import build_model, count_macs
 from trainers.recipe import RECIPES
 
+pytestmark = pytest.mark.slow  # it imports Keras
+
 SMALL = RECIPES["demo"].model_copy(update={"image_size": 32})
 
 
@@ -29,6 +30,8 @@ def no_error(name: str, error: Exception) -> None:
 
 
 def test_every_kind_of_layer_counts_one_multiply_add_a_weight_and_place():
+    import keras
+
     layers = keras.layers
     model = keras.Sequential(
         [
@@ -55,6 +58,8 @@ def test_operations_are_those_of_the_trained_model_at_its_own_size():
 
 
 def test_what_is_not_measured_is_none(monkeypatch: pytest.MonkeyPatch):
+    import keras
+
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     monkeypatch.setattr(backend, "named_device", lambda: None)
     monkeypatch.setattr(backend, "gpu_peak_memory_bytes", lambda: None)

@@ -47,6 +47,7 @@ def _digest_here(order: list[int]) -> str:
     return digest.hexdigest()
 
 
+@pytest.mark.slow
 def test_another_process_draws_the_same_bytes() -> None:
     order = [5, 0, 11, 2, 30]
     # This process has drawn other faces before: nothing of them may be left.
@@ -236,6 +237,7 @@ def _grey_faces(first: int, count: int) -> tuple[NDArray[np.float64], NDArray[np
     return (stacked - stacked.mean(axis=1, keepdims=True)) / stacked.std(axis=1)[:, None], labels
 
 
+@pytest.mark.slow
 def test_expressions_can_be_told_apart() -> None:
     """A linear classifier on 32-pixel grey images of unseen people beats chance (0.125) by far."""
     train, train_labels = _grey_faces(0, 800)
@@ -245,6 +247,7 @@ def test_expressions_can_be_told_apart() -> None:
     assert accuracy < 0.98  # faces that a linear rule solves would test nothing
 
 
+@pytest.mark.slow
 def test_speed() -> None:
     draw_face(0, seed=0, index=0, size=224)
     start = time.process_time()

@@ -45,6 +45,7 @@ def test_a_constant_channel_is_black_and_so_is_what_is_not_finite():
     assert picture[3:, 3:].tolist() == [[0, 0], [0, 0]]
 
 
+@pytest.mark.slow
 def test_large_maps_are_shown_smaller():
     grid = grid_of(512, 256, 64)
     assert (grid.height, grid.width) == (112, 56)

@@ -65,6 +65,7 @@ class TestEveryFolder:
         assert folder.read("a.bin") == b"new"
         assert folder.names() == ["a.bin"]
 
+    @pytest.mark.slow
     def test_a_file_of_several_parts(self, folder: Folder) -> None:
         data = bytes(range(256)) * (48 << 10)  # 12 MiB: more than one part of an upload
         write_bytes(folder, "big.bin", data)
@@ -135,6 +136,7 @@ class TestEveryFolder:
         write_bytes(folder, "a", b"a")
         assert pickle.loads(pickle.dumps(folder)).read("a") == b"a"
 
+    @pytest.mark.slow
     def test_prepared_data_is_the_same_everywhere(
         self, place: str, folder: Folder, tmp_path: Path
     ) -> None:
@@ -153,6 +155,7 @@ class TestEveryFolder:
                 split_path(again.directory, split).read_bytes()
             )
 
+    @pytest.mark.slow
     def test_a_stopped_prepare_goes_on(self, place: str, folder: Folder, tmp_path: Path) -> None:
         source = csv_source(tmp_path / "source")
         here = tmp_path / "here"
@@ -170,6 +173,7 @@ class TestEveryFolder:
         assert modified(folder, "train/00000.arrow") == first  # recalled, not written again
         assert {name: folder.read(name) for name in folder.names()} == files_of(here)
 
+    @pytest.mark.slow
     def test_a_flipped_byte_is_found(self, place: str, folder: Folder, tmp_path: Path) -> None:
         source = csv_source(tmp_path / "source")
         manifest = prepare(source, place, image_size=24, rows_per_shard=5)

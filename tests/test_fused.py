@@ -3,16 +3,24 @@
 import json
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 import pytest
 
-from trainers.backend.fused import FusedAdam, fuse_batch_norm
 from trainers.model import save_for_inference
+
+if TYPE_CHECKING:
+    import keras
+
+pytestmark = pytest.mark.slow  # it imports Keras
 
 
 def test_the_fused_adam_is_keras_adam():
+    import keras
+
+    from trainers.backend.fused import FusedAdam
+
     dice = np.random.default_rng(3)
     start = dice.normal(size=(7, 5)).astype("float32")
     scales = 10.0 ** dice.uniform(-6, 2, (20, 1, 1))
@@ -31,6 +39,8 @@ def test_the_fused_adam_is_keras_adam():
 
 def normalising(**options: bool) -> "keras.Model":
     """A model that does nothing but normalise images of 3 channels."""
+    import keras
+
     keras.utils.set_random_seed(1)
     images = keras.Input((5, 4, 3))
     layer = keras.layers.BatchNormalization(
@@ -45,6 +55,10 @@ def normalising(**options: bool) -> "keras.Model":
 
 @pytest.mark.parametrize("options", [{}, {"scale": False}, {"center": False}])
 def test_the_fused_batch_norm_is_keras_batch_norm(options: dict[str, bool]):
+    import keras
+
+    from trainers.backend.fused import fuse_batch_norm
+
     dice = np.random.default_rng(2)
     plain, ours = normalising(**options), normalising(**options)
     fuse_batch_norm(ours)
@@ -64,6 +78,10 @@ def test_the_fused_batch_norm_is_keras_batch_norm(options: dict[str, bool]):
 
 
 def test_a_batch_of_one_value_moves_no_variance_out_of_bounds():
+    import keras
+
+    from trainers.backend.fused import fuse_batch_norm
+
     images = keras.Input((1, 1, 3))
     model = keras.Model(images, keras.layers.BatchNormalization(momentum=0.5)(images))
     fuse_batch_norm(model)
@@ -74,6 +92,10 @@ def test_a_batch_of_one_value_moves_no_variance_out_of_bounds():
 
 def test_what_is_not_a_number_stays_none():
     """So that a trial that diverges is seen to."""
+    import keras
+
+    from trainers.backend.fused import fuse_batch_norm
+
     model = normalising()
     fuse_batch_norm(model)
     model.compile(keras.optimizers.SGD(0.1), loss="mse")
@@ -85,6 +107,10 @@ def test_what_is_not_a_number_stays_none():
 
 
 def test_a_frozen_layer_moves_nothing():
+    import keras
+
+    from trainers.backend.fused import fuse_batch_norm
+
     model = normalising()
     model.layers[1].trainable = False
     fuse_batch_norm(model)
@@ -97,6 +123,9 @@ def test_a_frozen_layer_moves_nothing():
 
 
 def test_the_saved_model_names_keras_own_layers_alone(tmp_path: Path):
+
+    from trainers.backend.fused import fuse_batch_norm
+
     model = normalising()
     fuse_batch_norm(model)
     save_for_inference(model, tmp_path / "model.keras")

@@ -71,6 +71,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_another_machine_goes_on_where_one_left(run: Folder, tmp_path: Path):
     one, other = tmp_path / "one", tmp_path / "other"
     there, here = run.below("trials/x-s0"), LocalFolder(one / "trials/x-s0")

@@ -152,6 +152,7 @@ def grey_tiles(sheet: ImageHWC) -> Counter[int]:
     return found
 
 
+@pytest.mark.slow
 def test_the_sheet_takes_faces_from_far_apart(tmp_path: Path) -> None:
     # 64 rows of each label in turn, 8 shards of 16 rows: two of each label in each.
     manifest = shards(tmp_path, [number % 8 for number in range(128)], [0])
@@ -162,6 +163,7 @@ def test_the_sheet_takes_faces_from_far_apart(tmp_path: Path) -> None:
     assert np.array_equal(sheet, np.asarray(contact_sheet(tmp_path, manifest, per_class=2)))
 
 
+@pytest.mark.slow
 def test_the_sheet_finds_classes_that_lie_in_one_shard(tmp_path: Path) -> None:
     # Sorted by label, as folders are read: label 5 is in the last shards only, and has 3 rows.
     manifest = shards(tmp_path, [0] * 40 + [2] * 17 + [5] * 3, [1] * 4, rows_per_shard=4)
@@ -174,6 +176,7 @@ def test_the_sheet_finds_classes_that_lie_in_one_shard(tmp_path: Path) -> None:
     assert sum(found.values()) == 4 + 4 + 3 + 4
 
 
+@pytest.mark.slow
 def test_the_sheet_of_drawn_faces_is_a_png(tmp_path: Path) -> None:
     synth(tmp_path / "shards", train=40, validation=16, size=48, seed=1, rows_per_shard=8)
     manifest = read_manifest(tmp_path / "shards")

@@ -29,6 +29,7 @@ def python(code: str, *words: object) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.slow
 def test_several_gpus_are_refused():
     said = python("from trainers import backend; backend.configure(1, True, 2)")
     assert "set resources.gpus_per_trial=1, or KERAS_BACKEND=tensorflow" in said.stderr
@@ -142,6 +143,7 @@ def test_who_stops_early_leaves_no_thread(taken: int):
     assert len(feed.made) <= taken + 2
 
 
+@pytest.mark.slow
 def test_an_epoch_that_is_interrupted_leaves_no_thread():
     from trainers.checkpoint import Clock, Position
     from trainers.fitting import Cursor, fit_epoch

@@ -38,6 +38,7 @@ LISTS = "Manually_Annotated_file_lists"
 IMAGES = "Manually_Annotated_Images"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quirks", [True, False])
 @BOTH
 def test_what_is_written_is_what_is_prepared(tmp_path: Path, layout: str, quirks: bool) -> None:
@@ -48,6 +49,7 @@ def test_what_is_written_is_what_is_prepared(tmp_path: Path, layout: str, quirks
         assert set(truth.excluded) == {"None", "Uncertain", "No-Face"}
 
 
+@pytest.mark.slow
 @BOTH
 def test_the_same_request_writes_the_same_bytes(tmp_path: Path, layout: str) -> None:
     for name in ("one", "two"):
@@ -65,6 +67,7 @@ def stored_images(dest: Path, manifest: Manifest) -> dict[str, np.ndarray]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quirks", [True, False])
 def test_the_crop_is_the_face_that_was_drawn(tmp_path: Path, quirks: bool) -> None:
     source, dest = tmp_path / "source", tmp_path / "shards"
@@ -87,6 +90,7 @@ def test_the_crop_is_the_face_that_was_drawn(tmp_path: Path, quirks: bool) -> No
         assert int(np.argmin(off)) == 4  # row 1, column 1: where it was drawn
 
 
+@pytest.mark.slow
 def test_every_extension_and_oddity_is_written(tmp_path: Path) -> None:
     truth = drawn_layout(tmp_path, "affectnet-2017")
     extensions = {name.rpartition(".")[2] for name in truth.kept}
@@ -130,6 +134,7 @@ def images_beside_the_lists(source: Path) -> None:
     lists_at_the_root(source)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "move", [doubled_below, lists_at_the_root, one_folder_deeper, images_beside_the_lists]
 )
@@ -220,6 +225,7 @@ def test_a_box_outside_the_image_is_rejected_when_it_is_cropped(lists: Path) -> 
     assert "1/a.png,2,the face box lies outside the image of 24x24 pixels" in rejected
 
 
+@pytest.mark.slow
 def test_a_margin_keeps_more_around_the_face(tmp_path: Path) -> None:
     source = tmp_path / "source"
     drawn_layout(source, "affectnet-2017", quirks=False)

@@ -29,6 +29,7 @@ FER = ("emotion", "pixels", "Usage")
 VOTES = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quirks", [True, False])
 @pytest.mark.parametrize("layout", ["fer2013", "raf-db"])
 def test_what_is_written_is_what_is_prepared(tmp_path: Path, layout: str, quirks: bool) -> None:
@@ -39,6 +40,7 @@ def test_what_is_written_is_what_is_prepared(tmp_path: Path, layout: str, quirks
     assert set(EXPRESSIONS) - found == (set() if with_contempt else {"Contempt"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["fer2013", "raf-db"])
 def test_the_same_request_writes_the_same_bytes(tmp_path: Path, layout: str) -> None:
     for name in ("one", "two"):
@@ -46,6 +48,7 @@ def test_the_same_request_writes_the_same_bytes(tmp_path: Path, layout: str) -> 
     assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quirks", [True, False])
 def test_each_row_of_fer2013_gives_its_own_image(tmp_path: Path, quirks: bool) -> None:
     drawn_layout(tmp_path, "fer2013", quirks)

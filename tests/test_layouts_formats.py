@@ -19,6 +19,7 @@ from tests.layout_checks import SIZE, drawn_layout
 from tests.shard_data import csv_source, files_of, write_csv, write_picture
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_both_formats_hold_what_was_drawn(tmp_path: Path, layout: str) -> None:
     truth = drawn_layout(tmp_path / "source", layout)

@@ -27,6 +27,7 @@ from tests.shard_data import files_of, write_csv, write_picture
 HEADER = ("pth", "label", "relFCs")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quirks", [True, False])
 @pytest.mark.parametrize("layout", ["class-folders", "yolo"])
 def test_what_is_written_is_what_is_prepared(tmp_path: Path, layout: str, quirks: bool) -> None:
@@ -35,6 +36,7 @@ def test_what_is_written_is_what_is_prepared(tmp_path: Path, layout: str, quirks
     assert set(classes) == set(EXPRESSIONS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["class-folders", "yolo"])
 def test_the_same_request_writes_the_same_bytes(tmp_path: Path, layout: str) -> None:
     for name in ("one", "two"):

@@ -65,6 +65,7 @@ def found(path: Path, **options: object) -> list[str | None]:
     return [by_row.get(row) for row in range(number)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quirks", [True, False])
 def test_what_is_written_is_what_is_prepared(tmp_path: Path, quirks: bool) -> None:
     truth = check_round_trip(tmp_path, "hub-parquet", quirks)
@@ -73,12 +74,14 @@ def test_what_is_written_is_what_is_prepared(tmp_path: Path, quirks: bool) -> No
     assert splits == {"train": 60 + quirks, "validation": 24}
 
 
+@pytest.mark.slow
 def test_the_same_request_writes_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
         drawn_layout(tmp_path / name, "hub-parquet")
     assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
 
 
+@pytest.mark.slow
 def test_each_row_gives_its_own_image(tmp_path: Path) -> None:
     drawn_layout(tmp_path, "hub-parquet", quirks=False)
     rows = [row for row in rows_of(tmp_path) if isinstance(row, SourceRow)]
@@ -263,6 +266,7 @@ def test_another_file_of_the_same_name_is_read_anew(tmp_path: Path) -> None:
         assert ParquetImage(file, 0, 0, "image")() == text
 
 
+@pytest.mark.slow
 def test_a_large_row_group_is_never_held_whole(tmp_path: Path) -> None:
     num_rows, image_bytes = 8000, 6_000
     images = [{"bytes": random.Random(row).randbytes(image_bytes)} for row in range(num_rows)]

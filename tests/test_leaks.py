@@ -43,6 +43,7 @@ def ids(dest: Path, split: str) -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_validation_image_leaves_training(source: Path, tmp_path: Path) -> None:
     plain, clean = tmp_path / "plain", tmp_path / "clean"
     before = prepare(source, plain, image_size=96, rows_per_shard=5)
@@ -58,6 +59,7 @@ def test_a_copy_of_a_validation_image_leaves_training(source: Path, tmp_path: Pa
     assert prepare(source, clean, image_size=96, rows_per_shard=5, without_leaks=True) == after
 
 
+@pytest.mark.slow
 def test_an_interruption_while_leaks_are_dropped_changes_nothing(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

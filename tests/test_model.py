@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import h5py
-import keras
 import numpy as np
 import pytest
 
@@ -15,6 +14,8 @@ from trainers.architectures import Preprocessing, architecture
 from trainers.model import build_model, compile_model, save_for_inference
 from trainers.recipe import RECIPES, Recipe
 from trainers.weights import find_weights, keras_cache
+
+pytestmark = pytest.mark.slow  # it imports Keras
 
 SMALL = RECIPES["demo"].model_copy(update={"image_size": 80})
 
@@ -27,12 +28,14 @@ def images(count: int = 3, size: int = 80) -> np.ndarray:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param("resnet50", marks=pytest.mark.slow),
-        pytest.param("densenet121", marks=pytest.mark.slow),
+        "resnet50",
+        "densenet121",
         "mobilenetv2",
     ],
 )
 def test_raw_images_are_preprocessed_inside_as_keras_does(name: str):
+    import keras
+
     row = architecture(name)
     model = build_model(row, SMALL, seed=0)
     module = getattr(keras.applications, row.module)
@@ -66,6 +69,8 @@ def test_the_seed_decides_the_first_weights():
 
 
 def test_batch_norm_momentum_is_the_recipes_or_the_architectures_own():
+    import keras
+
     def momenta(recipe: Recipe) -> set[float]:
         model = build_model(architecture("mobilenetv2"), recipe, seed=0)
         return {
@@ -88,9 +93,9 @@ def test_compiling_makes_every_variable_at_once():
     assert before == after
 
 
-@pytest.mark.slow
 def test_the_saved_model_needs_plain_keras_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """With each kind of preprocessing in it."""
+
     monkeypatch.setattr(small_net, "ARCHITECTURES", {})  # this process' table stays as it is
     small_net.register()
     kinds: tuple[Preprocessing, ...] = ("caffe", "tf", "torch")
@@ -121,6 +126,7 @@ def test_an_unknown_architecture_lists_the_valid_ones():
 
 def save_as_keras_did(model, path: Path) -> None:
     """The older format, in which Keras' own ImageNet files are."""
+
     from keras.src.legacy.saving import legacy_h5_format
 
     with h5py.File(path, "w") as file:
@@ -129,6 +135,8 @@ def save_as_keras_did(model, path: Path) -> None:
 
 @pytest.mark.parametrize("old_format", [False, True])
 def test_weights_from_a_directory_are_loaded(old_format: bool, tmp_path: Path):
+    import keras
+
     row = architecture("mobilenet")
     source = keras.applications.MobileNet(
         include_top=False, weights=None, input_shape=(96, 96, 3), pooling="avg"
@@ -144,6 +152,8 @@ def test_weights_from_a_directory_are_loaded(old_format: bool, tmp_path: Path):
 
 
 def test_weights_of_another_architecture_are_refused_by_name(tmp_path: Path):
+    import keras
+
     keras.applications.MobileNetV2(
         include_top=False, weights=None, input_shape=(96, 96, 3)
     ).save_weights(tmp_path / "mobilenet.weights.h5")
@@ -171,6 +181,8 @@ def test_missing_weights_say_which_file_goes_where(tmp_path: Path):
 def test_imagenet_without_file_and_network_says_where_to_put_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    import keras
+
     def no_network(*_: object, **__: object) -> None:
         raise Exception("URL fetch failure: no route to host")  # Keras raises just this
 

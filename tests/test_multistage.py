@@ -82,6 +82,7 @@ def test_the_curves_of_both_are_in_the_figure(tmp_path: Path):
     assert [shape["x0"] for shape in figure["layout"]["shapes"]] == [1.5]
 
 
+@pytest.mark.slow
 def test_a_runs_report_holds_the_experiment_beside_it(tmp_path: Path):
     store = write_run(tmp_path, MadeUpRun(trials=("densenet121-s0", "mobilenetv2-s0")))
     assert "Figure 7" not in write_report(store.root).read_text()

@@ -95,6 +95,7 @@ def test_trials_without_any_gpu_to_share_train_on_cpus_and_that_is_said():
     assert replace(resources, sharing_note="") == trial_resources(load_config(), nodes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_run_all_says_that_gpus_are_not_shared(
     dry_run: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -22,6 +22,8 @@ from tests.made_up_runs import MadeUpRun, write_run
 from trainers.backend import environment
 from trainers.result import MODEL_FILE, TrialState
 
+pytestmark = pytest.mark.slow  # it imports Keras
+
 NAME = "mobilenet"
 
 
@@ -178,7 +180,6 @@ def test_hostile_names_come_out_as_text(model_file, faces: Path, tmp_path: Path)
     assert stored == {os.fsencode(str(tmp_path / name)) for name in names}
 
 
-@pytest.mark.slow
 def test_a_trials_own_model_is_found_in_its_directory_and_used(undisturbed: Path, faces: Path):
     trial = undisturbed / "trial"
     probes = json.loads((trial / "probes" / "probes.json").read_text())["poses"]

@@ -68,6 +68,7 @@ def test_every_image_arrives_with_its_label_and_its_pixels(tmp_path: Path) -> No
     verify_shards(dest, manifest)
 
 
+@pytest.mark.slow  # it imports TensorFlow
 def test_arrow_and_tfrecord_have_one_fingerprint(tmp_path: Path) -> None:
     source = csv_source(tmp_path / "source")
     arrow = prepare(source, tmp_path / "a", image_size=16)
@@ -185,6 +186,7 @@ def test_a_directory_of_other_files_is_never_touched(tmp_path: Path, name: str) 
     assert files_of(dest) == before
 
 
+@pytest.mark.slow
 def test_a_killed_prepare_is_finished_by_the_same_request(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from datasets.prepare import synth\n"
@@ -264,6 +266,7 @@ def test_options_out_of_range_are_refused(
 REAL_FACES = Path(__file__).parents[2] / "shared" / "real-faces"
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.skipif(not REAL_FACES.is_dir(), reason="no folder of real photographs")
 def test_real_photographs(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -44,6 +45,7 @@ def image_bytes(draw: st.DrawFn) -> bytes:
     return draw(st.one_of(st.just(bytes(data)), st.binary(max_size=64)))
 
 
+@pytest.mark.slow
 @given(
     data=image_bytes(), size=st.integers(8, 40), encoding=st.sampled_from(["jpeg", "png", "raw"])
 )
@@ -75,6 +77,7 @@ MOST_ROWS = 12
 SURE = [(f"sure-{number}.png", "1") for number in range(MOST_ROWS + 2)]
 
 
+@pytest.mark.slow
 @given(
     rows=st.lists(st.tuples(names, labels), max_size=MOST_ROWS),
     files=st.lists(image_bytes(), max_size=6),

@@ -179,6 +179,7 @@ def test_results_json_obeys_its_schema_and_says_the_same_as_the_csv_files(mixed)
             } == row
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_bytes_and_an_equal_report_is_not_rewritten(mixed, tmp_path):
     def state(store: RunStore) -> dict[str, tuple[int, int]]:
         files = sorted(store.report_dir.iterdir())
@@ -202,6 +203,7 @@ def test_the_same_run_gives_the_same_bytes_and_an_equal_report_is_not_rewritten(
         assert (other.report_dir / name).read_bytes() == (mixed.report_dir / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_only_what_changed_is_rewritten(tmp_path):
     store = write_run(tmp_path, SMALL)
     write_report(store.root)
@@ -214,6 +216,7 @@ def test_only_what_changed_is_rewritten(tmp_path):
     assert (store.report_dir / "per_class.csv").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_run_before_its_first_result_has_a_report(tmp_path):
     states = dict.fromkeys(ALL_TRIALS, TrialState.PENDING)
     store = write_run(tmp_path, MadeUpRun(states=states))
@@ -223,6 +226,7 @@ def test_a_run_before_its_first_result_has_a_report(tmp_path):
     assert read_csv(store.report_dir / "per_class.csv") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["missing", "half", "empty", "out of range", "other columns"])
 def test_damaged_predictions_cost_the_interval_but_not_the_row(tmp_path, damage):
     store = write_run(tmp_path, SMALL)
@@ -250,6 +254,7 @@ def test_damaged_predictions_cost_the_interval_but_not_the_row(tmp_path, damage)
     assert {line["architecture"] for line in per_class} == {"mobilenetv2"}
 
 
+@pytest.mark.slow
 def test_a_result_that_contradicts_its_predictions_is_pointed_out(tmp_path):
     store = write_run(tmp_path, SMALL)
     path = store.trial_dir("densenet121-s0") / "result.json"
@@ -264,6 +269,7 @@ def test_a_result_that_contradicts_its_predictions_is_pointed_out(tmp_path):
     assert any("trained on other data (fingerprint 0bad)" in text for text in results.warnings)
 
 
+@pytest.mark.slow
 def test_a_half_written_result_is_not_a_result(tmp_path):
     store = write_run(tmp_path, SMALL)
     path = store.trial_dir("densenet121-s0") / "result.json"
@@ -282,6 +288,7 @@ def test_history_stops_at_a_half_written_line_and_keeps_nan(tmp_path):
     assert read_history(tmp_path / "none.csv") == ()
 
 
+@pytest.mark.slow
 def test_missing_or_broken_provenance_is_a_warning(tmp_path):
     store = write_run(tmp_path, SMALL)
     for content in (None, "{half", "[1]"):
@@ -294,6 +301,7 @@ def test_missing_or_broken_provenance_is_a_warning(tmp_path):
         assert any("provenance.json" in text for text in results.warnings)
 
 
+@pytest.mark.slow
 def test_several_seeds_are_told_apart_and_the_best_is_a_mean(tmp_path):
     trials = tuple(f"{name}-s{seed}" for name in ("mobilenet", "xception") for seed in (0, 1, 2))
     store = write_run(tmp_path, MadeUpRun(trials=trials, states={}))
@@ -318,6 +326,7 @@ def test_a_directory_that_is_not_a_run_is_refused_with_the_way_out(tmp_path):
         write_report(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_report_that_cannot_be_written_says_where(tmp_path):
     store = write_run(tmp_path, SMALL)
     store.report_dir.write_text("in the way")
@@ -332,6 +341,7 @@ def test_records_are_read_as_written(tmp_path):
     assert run.finished[0].accuracy >= run.finished[1].accuracy
 
 
+@pytest.mark.slow
 def test_the_report_needs_neither_keras_nor_ray(tmp_path):
     store = write_run(tmp_path, SMALL)
     code = (

@@ -150,6 +150,7 @@ def test_the_best_epochs_stand_beside_the_papers_text(as_printed, elsewhere):
     assert [header.unit for header in bests_table(as_printed).headers[2:4]] == ["%, paper", "nats"]
 
 
+@pytest.mark.slow
 def test_the_misprinted_column_is_pointed_out(as_printed):
     how = next(section for section in build_page(as_printed).sections if section.id == "how")
     assert any(

@@ -54,6 +54,7 @@ def test_the_front_is_what_its_definition_says(points: list[tuple[int, int]]):
     assert {one.title for one in front(choices, PARAMETERS)} == expected
 
 
+@pytest.mark.slow
 def test_seeds_make_one_row_with_mean_and_deviation(tmp_path: Path):
     trials = tuple(f"{name}-s{seed}" for name in ("mobilenet", "resnet50") for seed in range(3))
     write_run(tmp_path, MadeUpRun(trials=trials, states={}))
@@ -80,6 +81,7 @@ def test_a_single_seed_has_no_deviation(tmp_path: Path):
     assert (header.text, header.unit) == ("± SD over seeds", "points")
 
 
+@pytest.mark.slow
 def test_every_measured_cost_has_a_column_a_front_and_its_limit(tmp_path: Path):
     write_run(tmp_path, MadeUpRun())
     section = choice_section(collect(tmp_path))

@@ -53,6 +53,7 @@ def give(store: RunStore, predicted: dict[str, np.ndarray], labels: np.ndarray =
         write_predictions(predictions_file(store, trial), labels, codes)
 
 
+@pytest.mark.slow
 def test_one_trial_has_nothing_to_be_compared_with(tmp_path):
     run = dataclasses.replace(TWO, trials=TWO.trials[:1])
     text, results, rows = report(write_run(tmp_path, run))
@@ -64,6 +65,7 @@ def test_one_trial_has_nothing_to_be_compared_with(tmp_path):
     assert "Compared image by image" not in text
 
 
+@pytest.mark.slow
 def test_two_identical_trials_have_p_1_and_share_a_group(tmp_path):
     store = write_run(tmp_path, TWO)
     half = np.where(np.arange(40) % 2, LABELS, (LABELS + 1) % 8)
@@ -78,6 +80,7 @@ def test_two_identical_trials_have_p_1_and_share_a_group(tmp_path):
     assert "the other architecture can't be told from it" in text.replace("\\", "")
 
 
+@pytest.mark.slow
 def test_all_right_against_all_wrong(tmp_path):
     store = write_run(tmp_path, TWO)
     give(store, {TWO.trials[0]: (LABELS + 1) % 8, TWO.trials[1]: LABELS})
@@ -95,6 +98,7 @@ def test_all_right_against_all_wrong(tmp_path):
     assert wrong["kappa"] < 0
 
 
+@pytest.mark.slow
 def test_an_expression_that_no_image_has_leaves_its_figures_empty(tmp_path):
     labels = np.repeat(np.arange(7), 6)
     store = write_run(tmp_path, TWO)
@@ -109,6 +113,7 @@ def test_an_expression_that_no_image_has_leaves_its_figures_empty(tmp_path):
     assert not re.search(r"\bnan\b", text.lower())
 
 
+@pytest.mark.slow
 def test_one_image(tmp_path):
     store = write_run(tmp_path, TWO)
     one = np.array([3])
@@ -119,6 +124,7 @@ def test_one_image(tmp_path):
     assert results["trials"][0]["kappa"] is None  # one expression in labels and predictions alike
 
 
+@pytest.mark.slow
 def test_trials_on_other_images_or_labels_are_left_out_with_a_warning(tmp_path):
     trials = ("densenet121-s0", "mobilenetv2-s0", "xception-s0", "resnet50-s0")
     store = write_run(tmp_path, dataclasses.replace(TWO, trials=trials))
@@ -139,6 +145,7 @@ def test_trials_on_other_images_or_labels_are_left_out_with_a_warning(tmp_path):
     assert "is not compared image by image" in text
 
 
+@pytest.mark.slow
 def test_images_are_paired_by_their_ids_in_whatever_order(tmp_path):
     one, other = (write_run(tmp_path / name, TWO) for name in ("one", "other"))
     path = predictions_file(other, TWO.trials[0])
@@ -148,6 +155,7 @@ def test_images_are_paired_by_their_ids_in_whatever_order(tmp_path):
     assert report(one)[2] == report(other)[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["nan", "not normalised", "missing", "no list", "gap"])
 def test_unusable_probabilities_cost_only_what_needs_them(tmp_path, damage):
     store = write_run(tmp_path, TWO)
@@ -175,6 +183,7 @@ def test_unusable_probabilities_cost_only_what_needs_them(tmp_path, damage):
     assert "no calibration, log loss" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["missing", "numbers", "gap"])
 def test_unusable_image_ids_cost_only_the_pairs(tmp_path, damage):
     store = write_run(tmp_path, TWO)
@@ -197,6 +206,7 @@ def test_unusable_image_ids_cost_only_the_pairs(tmp_path, damage):
     assert "image by image (" not in text
 
 
+@pytest.mark.slow
 def test_a_prediction_that_is_not_the_most_probable_is_pointed_out(tmp_path):
     store = write_run(tmp_path, TWO)
     path = predictions_file(store, TWO.trials[0])
@@ -207,6 +217,7 @@ def test_a_prediction_that_is_not_the_most_probable_is_pointed_out(tmp_path):
     assert any("predicted is not the most probable" in one for one in results["warnings"])
 
 
+@pytest.mark.slow
 def test_seeds_that_not_every_architecture_has(tmp_path):
     trials = ("densenet121-s0", "densenet121-s1", "mobilenetv2-s1", "xception-s1", "resnet50-s0")
     text, results, rows = report(write_run(tmp_path, dataclasses.replace(TWO, trials=trials)))
@@ -221,6 +232,7 @@ def test_seeds_that_not_every_architecture_has(tmp_path):
     assert "Over seeds: mean and standard deviation" in text
 
 
+@pytest.mark.slow
 def test_tests_that_are_not_defined_are_nan_and_not_corrected():
     assert mcnemar_p(0, 0) == 1
     assert math.isnan(cochran_q(np.ones((4, 3), dtype=bool)).q)

@@ -162,6 +162,7 @@ def _is_best(cell: tuple[str | None, str]) -> bool:
     return cell[0] == "number best" and cell[1].endswith("best")
 
 
+@pytest.mark.slow
 def test_control_characters_do_not_reach_the_page(tmp_path):
     name = "a\x1b[31m\u202eb\x01-s0"
     run = MadeUpRun(trials=(name,), states={}, recipe={"k\x1b": "v\x07"}, notes=("n\x9b",))
@@ -193,6 +194,7 @@ def test_curves_hold_the_history_in_percent_and_gaps_for_nan(mixed_page):
         assert {"size", "symbol"} <= set(trace["marker"])
 
 
+@pytest.mark.slow
 def test_a_run_of_one_epoch_shows_its_points(tmp_path):
     store = write_run(tmp_path, MadeUpRun(trials=("mobilenet-s0",), states={}, epochs=1))
     page = Reader(write_report(store.root).read_text(encoding="utf-8"))
@@ -208,6 +210,7 @@ def test_a_page_without_figures_does_not_carry_plotly(tmp_path):
     assert write_report(store.root).stat().st_size < 100_000
 
 
+@pytest.mark.slow
 def test_the_lowered_batch_norm_momentum_is_told_with_its_value(tmp_path):
     run = MadeUpRun(
         trials=("mobilenet-s0",), states={}, recipe={"batch_norm_momentum": 0.83}, notes=("N.B.",)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from orchestrator.report.collect import collect
 from orchestrator.report.page import build_page
@@ -30,6 +31,7 @@ def lead_of(store: RunStore) -> str:
     return " ".join(build_page(compared(collect(store.root))).lead)
 
 
+@pytest.mark.slow
 def test_a_best_by_mean_that_is_behind_where_it_was_compared_is_not_said_to_win(tmp_path: Path):
     lead = lead_of(
         run_with(
@@ -44,6 +46,7 @@ def test_a_best_by_mean_that_is_behind_where_it_was_compared_is_not_said_to_win(
     assert "differs from it" not in lead
 
 
+@pytest.mark.slow
 def test_of_several_those_ahead_are_counted(tmp_path: Path):
     lead = lead_of(
         run_with(
@@ -57,6 +60,7 @@ def test_of_several_those_ahead_are_counted(tmp_path: Path):
     assert "1 of the other 3 architectures does better than it there, 1 can't be told" in lead
 
 
+@pytest.mark.slow
 def test_who_could_not_be_compared_is_counted_and_told(tmp_path: Path):
     store = run_with(
         tmp_path,
@@ -69,12 +73,14 @@ def test_who_could_not_be_compared_is_counted_and_told(tmp_path: Path):
     assert any("densenet121-s0 is not compared image by image" in text for text in run.warnings)
 
 
+@pytest.mark.slow
 def test_without_anybody_missing_nothing_is_said_of_it(tmp_path: Path):
     lead = lead_of(run_with(tmp_path, {"resnet50-s0": 0.7, "xception-s0": 0.4}))
     assert "the other architecture differs from it." in lead
     assert "could not be compared" not in lead
 
 
+@pytest.mark.slow
 def test_a_seed_that_was_never_planned_is_not_called_unfinished(tmp_path: Path):
     store = run_with(tmp_path, {"resnet50-s0": 0.7, "xception-s0": 0.4, "mobilenet-s1": 0.5})
     run = compared(collect(store.root))

@@ -51,6 +51,7 @@ def report(*words: object) -> tuple[int, str]:
     return done.exit_code, " ".join(done.output.split())
 
 
+@pytest.mark.slow
 def test_every_trial_of_every_run_has_its_row_and_says_its_run(two, tmp_path):
     code, said = report(*two, "--out", tmp_path / "both")
     assert (code, said) == (0, str(tmp_path / "both" / "index.html"))
@@ -76,6 +77,7 @@ def test_every_trial_of_every_run_has_its_row_and_says_its_run(two, tmp_path):
         assert not (run / "report").exists()
 
 
+@pytest.mark.slow
 def test_results_json_lists_the_runs(two, tmp_path):
     write_runs(two, tmp_path / "both")
     text = (tmp_path / "both" / "results.json").read_text(encoding="utf-8")
@@ -100,6 +102,7 @@ def test_only_trials_of_the_same_name_carry_their_runs(two):
     assert len({run.key_of(trial) for trial in run.trials}) == 5
 
 
+@pytest.mark.slow
 def test_the_page_has_unique_ids_and_curves_and_each_runs_configuration(two, tmp_path):
     page = Reader(write_runs(two, tmp_path / "both").read_text(encoding="utf-8"))
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
@@ -111,6 +114,7 @@ def test_the_page_has_unique_ids_and_curves_and_each_runs_configuration(two, tmp
     assert len(keys) == len(set(keys)) == 8
 
 
+@pytest.mark.slow
 def test_what_a_figure_lets_choose_is_unique_and_has_its_own_traces(two):
     page = build_page(collect_runs(two))
     figures = [one for section in page.sections for one in section.figures if one.choices]
@@ -123,6 +127,7 @@ def test_what_a_figure_lets_choose_is_unique_and_has_its_own_traces(two):
         assert sorted(traces) == sorted(values), figure.id
 
 
+@pytest.mark.slow
 def test_rows_of_trials_have_the_names_that_comparisons_use(tmp_path):
     one = replace(FIRST, trials=("mobilenet-s0",))
     runs = [write_run(tmp_path / place, one).root for place in ("a", "b")]
@@ -141,6 +146,7 @@ def test_runs_of_the_same_name_are_numbered(tmp_path):
     assert labels == ["first", "first (2)", "first (3)"]
 
 
+@pytest.mark.slow
 def test_two_trials_of_one_seed_stand_apart_and_are_compared(tmp_path):
     one = replace(FIRST, trials=("mobilenet-s0",))
     runs = [write_run(tmp_path / place, one).root for place in ("a", "b")]
@@ -156,6 +162,7 @@ def test_two_trials_of_one_seed_stand_apart_and_are_compared(tmp_path):
     assert "seeds" not in page.cards[0].detail
 
 
+@pytest.mark.slow
 def test_runs_that_share_no_trial_give_seeds_of_one_architecture(tmp_path):
     seeds = [replace(FIRST, trials=(f"mobilenet-s{seed}",), name=f"s{seed}") for seed in (0, 1)]
     runs = [write_run(tmp_path / one.name, one).root for one in seeds]
@@ -200,6 +207,7 @@ def test_different_data_are_refused_with_both_fingerprints_and_the_way_out(tmp_p
     assert not (tmp_path / "both").exists()
 
 
+@pytest.mark.slow
 def test_different_data_that_were_asked_for_are_marked_everywhere(tmp_path):
     runs = [write_run(tmp_path / one.name, one).root for one in (FIRST, OTHER_DATA)]
     out = tmp_path / "both"
@@ -255,6 +263,7 @@ def test_configurations_that_differ_are_told(tmp_path):
     assert "seeds" not in warning
 
 
+@pytest.mark.slow
 def test_each_run_speaks_for_itself(tmp_path):
     momenta = {"first": 0.83, "second": None}
     made = [
@@ -301,6 +310,7 @@ def test_a_trial_has_the_price_of_its_own_run(tmp_path, currency):
         assert "different currencies" in note
 
 
+@pytest.mark.slow
 def test_a_runs_own_warnings_name_it(two):
     (two[1] / "provenance.json").unlink()
     (two[1] / "trials" / "mobilenet-s0" / "predictions.parquet").unlink()
@@ -310,6 +320,7 @@ def test_a_runs_own_warnings_name_it(two):
     assert any("mobilenet-s0 (run second): predictions.parquet" in text for text in notices)
 
 
+@pytest.mark.slow
 def test_multistage_trainings_of_two_runs_stand_apart(two, tmp_path, monkeypatch):
     monkeypatch.setattr(html, "_plotly", lambda: "")
     for run in two:
@@ -334,6 +345,7 @@ def test_requests_that_make_no_sense_are_refused(two, tmp_path):
         collect_runs([two[0], tmp_path])
 
 
+@pytest.mark.slow
 def test_one_run_may_go_elsewhere(two, tmp_path):
     code, _ = report(two[0], "--out", tmp_path / "elsewhere")
     assert code == 0
@@ -341,6 +353,7 @@ def test_one_run_may_go_elsewhere(two, tmp_path):
     assert not (two[0] / "report").exists()
 
 
+@pytest.mark.slow
 def test_hostile_names_of_runs_come_out_as_text(tmp_path):
     runs = [
         write_run(tmp_path / place, replace(one, name=HOSTILE)).root

@@ -60,6 +60,7 @@ def test_the_papers_interval_is_scipys():
     assert (printed.interval.low, printed.interval.high) == (expected.low, expected.high)
 
 
+@pytest.mark.slow
 def test_predictions_with_the_papers_counts_give_its_table_3_and_figure_10(tmp_path):
     """Run on AffectNet's class counts, the report prints the paper's numbers and compares them."""
     classes = {
@@ -112,6 +113,7 @@ def assert_every_cell_is_the_papers(text: str) -> None:
         assert macro.partition(":")[0] == f"{paper.table3_percent()[name]:.2f}"
 
 
+@pytest.mark.slow
 def test_the_papers_best_against_the_others_is_statsmodels():
     total = paper.VALIDATION_IMAGES
     counts = {name: printed.correct for name, printed in paper.accuracies().items()}
@@ -139,6 +141,7 @@ def test_the_page_says_who_cannot_be_told_from_the_papers_best(tmp_path):
     assert "Its predictions are not published" in text
 
 
+@pytest.mark.slow
 def test_other_data_is_flagged_as_not_comparable(tmp_path):
     page = write_report(write_run(tmp_path).root).read_text()
     markdown = (tmp_path / "report" / "report.md").read_text()

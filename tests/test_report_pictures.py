@@ -40,6 +40,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> RunReport:
     return collect(write_run(tmp_path_factory.mktemp("few"), FEW).root)
 
 
+@pytest.mark.slow
 def test_every_picture_is_a_file_of_either_kind_and_linked(tmp_path):
     store = write_run(tmp_path, FEW)
     page = write_report(store.root).read_text(encoding="utf-8")
@@ -83,6 +84,7 @@ def test_equal_input_gives_equal_bytes_in_another_process_with_other_settings(fe
         assert (tmp_path / name.replace("/", "-")).read_bytes() == data, name
 
 
+@pytest.mark.slow
 def test_a_picture_that_is_gone_from_the_run_is_removed(tmp_path):
     store = write_run(tmp_path, FEW)
     write_report(store.root)
@@ -105,6 +107,7 @@ def test_a_run_without_any_result_has_no_pictures(tmp_path):
     assert pictures.draw(run) == {}
 
 
+@pytest.mark.slow
 def test_intervals_are_those_of_the_table_and_the_papers_only_where_comparable(tmp_path):
     run = collect(write_run(tmp_path / "paper", MadeUpRun(states={}, classes=AFFECTNET)).root)
     (axes,) = accuracy_intervals(run).axes
@@ -178,6 +181,7 @@ def test_the_palette_is_that_of_the_page():
     assert palette.style("someone-elses") not in styles
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 def test_hostile_names_are_drawn_as_text(tmp_path):
     name = f"{HOSTILE_TRIAL[:-3]}$\\frac{{1}}$ 漢 --> ]]> \x1b[31m-s0"

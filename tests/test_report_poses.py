@@ -22,6 +22,7 @@ def store(tmp_path: Path) -> RunStore:
     return write_run(tmp_path, MadeUpRun())
 
 
+@pytest.mark.slow
 def test_each_cell_is_what_the_trial_wrote_and_the_paper_printed(store: RunStore):
     run = collect(store.root)
     section = poses_section(run)
@@ -39,6 +40,7 @@ def test_each_cell_is_what_the_trial_wrote_and_the_paper_printed(store: RunStore
         assert row[5].sort == sum(one.predicted == one.label for one in record.poses)
 
 
+@pytest.mark.slow
 def test_every_architecture_has_its_maps_for_every_pose(store: RunStore):
     run = collect(store.root)
     section = poses_section(run)
@@ -54,6 +56,7 @@ def test_every_architecture_has_its_maps_for_every_pose(store: RunStore):
             assert "64 maps of 8 by 8" in picture.alternative
 
 
+@pytest.mark.slow
 def test_large_pictures_are_shrunk(store: RunStore):
     (first, *_) = probed_trials(collect(store.root))
     Image.new("L", (911, 911)).save(first.folder / "front-maps.png")
@@ -63,6 +66,7 @@ def test_large_pictures_are_shrunk(store: RunStore):
         assert max(one.size) == 320
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["missing", "cut", "other version", "picture cut"])
 def test_damaged_probes_cost_their_trial_its_row_or_picture_alone(store: RunStore, damage: str):
     whole = probed_trials(collect(store.root))
@@ -85,6 +89,7 @@ def test_damaged_probes_cost_their_trial_its_row_or_picture_alone(store: RunStor
     assert len(section.galleries[1].pictures) == len(whole) - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -138,6 +138,7 @@ def test_every_figure_of_results_csv_is_the_libraries(store, images):
             assert number(row[column]) == pytest.approx(expected, abs=EXACT), column
 
 
+@pytest.mark.slow
 def test_every_figure_of_per_class_csv_is_the_libraries(store, images):
     rows = read_csv(store.report_dir / "per_class.csv")
     assert len(rows) == 8 * len(images)
@@ -178,6 +179,7 @@ def test_every_pair_is_in_comparisons_csv_best_first(store, images):
     assert {(row["seed"], row["images"]) for row in rows} == {("0", "320")}
 
 
+@pytest.mark.slow
 def test_mcnemar_and_holm_are_statsmodels(store, images):
     rows = read_csv(store.report_dir / "comparisons.csv")
     p_values = []
@@ -203,6 +205,7 @@ def test_mcnemar_and_holm_are_statsmodels(store, images):
     assert {row["different"] for row in rows} == {"True", "False"}
 
 
+@pytest.mark.slow
 def test_the_tests_over_seeds_are_scipys(store, images):
     rows = read_csv(store.report_dir / "comparisons.csv")
     accuracies = {
@@ -273,6 +276,7 @@ def test_macro_f1_intervals_are_percentiles_of_the_resampled_scores(store, image
     assert written == pytest.approx(list(expected), abs=EXACT)
 
 
+@pytest.mark.slow
 def test_resampled_scores_are_scikit_learns(images):
     few = 40
     trials = [one for name, one in images.items() if name.endswith("-s0")]
@@ -317,6 +321,7 @@ def test_groups_in_results_json_follow_from_the_pairs(results):
         assert any(names <= set(group) for group in tests["groups"]) != row["different"]
 
 
+@pytest.mark.slow
 def test_a_report_warns_of_nothing_in_the_libraries(store):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -59,6 +59,7 @@ def test_a_new_run_asks_before_it_writes(request_: RunRequest):
     assert asked == []
 
 
+@pytest.mark.slow
 def test_a_second_driver_is_told_who_has_the_run_and_asks_no_node(request_: RunRequest):
     asked = Asked()
     asked.run(request_)
@@ -73,6 +74,7 @@ def test_a_second_driver_is_told_who_has_the_run_and_asks_no_node(request_: RunR
     assert asked == ["ask", "train", "ask", "train"]
 
 
+@pytest.mark.slow
 def test_a_run_with_nothing_to_do_asks_nobody(request_: RunRequest):
     asked = Asked()
     asked.run(request_)
@@ -86,6 +88,7 @@ def test_a_run_with_nothing_to_do_asks_nobody(request_: RunRequest):
     assert asked == ["ask", "train", "ask", "train"]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_what_it_began_to_compute_with(
     request_: RunRequest, monkeypatch: pytest.MonkeyPatch
 ):
@@ -122,6 +125,7 @@ def test_several_gpus_on_jax_are_refused_before_anything_is_asked(
     assert not Path(request_.run_dir).exists()
 
 
+@pytest.mark.slow
 def test_a_run_of_before_its_backend_was_noted_goes_on_with_either(
     request_: RunRequest, monkeypatch: pytest.MonkeyPatch
 ):
@@ -138,6 +142,7 @@ def test_a_run_of_before_its_backend_was_noted_goes_on_with_either(
         asked.run(request_)
 
 
+@pytest.mark.slow
 def test_a_continued_run_starts_what_takes_longest_by_its_own_rates(
     request_: RunRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

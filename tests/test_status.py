@@ -61,6 +61,7 @@ def plain(root: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_the_reports_accuracy_table(mixed):
     said = at_terminal(mixed.root)
     table = accuracy_table(collect(mixed.root))
@@ -100,6 +101,7 @@ def test_without_a_terminal_there_is_one_plain_line_a_trial(mixed):
     assert "running, 2 of 5 epochs done, validation accuracy 30.00 % so far" in said
 
 
+@pytest.mark.slow
 def test_json_is_what_results_json_holds(mixed):
     done = CliRunner().invoke(app, ["status", str(mixed.root), "--json"])
     assert done.exit_code == 0, done.output
@@ -178,6 +180,7 @@ def test_a_finished_trials_predictions_are_read_once_while_they_stay(tmp_path, m
     assert trial.scores is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_watch_ends_with_130(tmp_path, number):
     write_run(tmp_path, SMALL)

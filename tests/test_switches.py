@@ -152,6 +152,7 @@ class Counted(Numbered):
         return super().gather(indices)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ahead", [0, 4])
 def test_batches_are_made_ahead(ahead: int):
     from trainers.backend import Replicas

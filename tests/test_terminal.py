@@ -30,17 +30,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_run(tmp_path_factory.mktemp("made"), made).root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [(), ("--json",), ("--watch",)])
 def test_what_only_shows_something_ends_without_a_word(run: Path, words: tuple[str, ...]):
     assert without_reader("status", run, *words) == (128 + 13, "")
 
 
+@pytest.mark.slow
 def test_what_makes_something_makes_it_all_the_same(tmp_path: Path):
     words = ("data", "synth", tmp_path / "drawn", "--train", 8, "--validation", 8, "--size", 32)
     assert without_reader(*words) == (0, "")
     assert (tmp_path / "drawn" / "manifest.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_closed_output_is_no_broken_one(run: Path):
     done = subprocess.run(
         f"{sys.executable} -m orchestrator status {run} >&-",
