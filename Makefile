@@ -32,6 +32,7 @@ test-fast: setup
 # After `make test` alone on a machine: keep what each file took, by which later runs are put in
 # order.
 test-costs: setup
+	@test -f $(COSTS) || { echo "make test-costs: no $(COSTS); run make test first" >&2; exit 1; }
 	$(BIN)/python -m tests.suite_costs $(COSTS)
 
 lint: setup

@@ -1,8 +1,9 @@
 """Puts faults into a copy of the product, one at a time, and sees that the tests catch each.
 
-`python benchmarks/mutants.py` takes about ten minutes; words choose faults by their names. Each is
-one edit of one file, as a tired hand would make it, in an area where a silent fault costs most. The
-tests named with it belong to `make test`; they pass without it. Exit code 1 if any is not caught.
+`python benchmarks/mutants.py` takes ten to fifteen minutes; words choose faults by their names.
+Each is one edit of one file, as a tired hand would make it, in an area where a silent fault costs
+most. The tests named with it belong to `make test`; they pass without it. Exit code 1 if any is not
+caught.
 """
 
 import argparse
@@ -49,7 +50,7 @@ MUTANTS = (
         ("tests/test_run_places.py",),
     ),
     Mutant(
-        "atomic write",
+        "atomic-write",
         "a file is written in place",
         "datasets/files.py",
         "        write(temporary)\n",
@@ -57,7 +58,7 @@ MUTANTS = (
         ("tests/test_files.py",),
     ),
     Mutant(
-        "resume position",
+        "resume-position",
         "the step of a checkpoint is done again",
         "trainers/fitting.py",
         "        self._first_step = first_step\n",
@@ -89,7 +90,7 @@ MUTANTS = (
         ("tests/test_prepare.py", "tests/test_sources.py"),
     ),
     Mutant(
-        "report figure",
+        "report-figure",
         "the confusion matrix is turned over",
         "orchestrator/report/sections/confusion.py",
         "        text=[list(row) for row in scores.confusion],\n",
@@ -173,8 +174,11 @@ def caught_by(folder: Path, mutant: Mutant) -> list[str]:
 def main() -> int:
     """Print a row a fault."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="faults; default: all")
+    known = [one.name for one in MUTANTS]
+    parser.add_argument("names", nargs="*", metavar="FAULT", help=f"of {', '.join(known)}")
     names = parser.parse_args().names
+    if unknown := set(names) - set(known):
+        parser.error(f"no fault is named {', '.join(sorted(unknown))}; valid: {', '.join(known)}")
     chosen = [one for one in MUTANTS if not names or one.name in names]
     escaped = 0
     with tempfile.TemporaryDirectory(prefix="mutants-") as place:
@@ -186,10 +190,10 @@ def main() -> int:
         print("| area | fault | caught by | s |\n|---|---|---|---|")
         for mutant in chosen:
             begin = time.monotonic()
-            tests = tuple(caught_by(folder, mutant))
-            escaped += not tests
+            catchers = caught_by(folder, mutant)
+            escaped += not catchers
             seconds = time.monotonic() - begin
-            said = f"`{tests[0]}`" if tests else "**nothing**"
+            said = f"`{catchers[0]}`" if catchers else "**nothing**"
             print(f"| {mutant.name} | {mutant.fault} | {said} | {seconds:.0f} |", flush=True)
     return 1 if escaped else 0
 

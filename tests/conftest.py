@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 import yaml
@@ -67,7 +68,8 @@ def undisturbed_run(tmp_path_factory: pytest.TempPathFactory) -> "Run":
     from tests.whole_runs import Run
 
     def make(folder: Path) -> None:
-        finish_here(Run(folder / "run"))
+        with mock.patch("orchestrator.report.pictures.draw.draw", return_value={}):
+            finish_here(Run(folder / "run"))
 
     return Run(shared_folder(tmp_path_factory, "undisturbed run", make) / "run")
 

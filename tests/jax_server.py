@@ -7,6 +7,7 @@ trial's standard error goes to FOLDER/stderr.txt.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import traceback
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+_LONGEST_S = 600
 
 
 class JaxServer:
@@ -47,9 +49,10 @@ def jax_server() -> Iterator[JaxServer]:
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
-        yield JaxServer(process)
-        assert process.stdin is not None
-        process.stdin.close()
+        try:
+            yield JaxServer(process)
+        finally:  # also of one that waits for a trial that hangs
+            process.kill()
 
 
 def _trial(shards: str, folder: str, *moments: str) -> int:
@@ -74,6 +77,7 @@ def main() -> None:
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
+            signal.alarm(_LONGEST_S)
             code = _trial(*json.loads(line))
             sys.stderr.flush()
             os._exit(code)

@@ -13,6 +13,10 @@ from typing import IO
 
 from tests.ports import free_port
 
+QUICK = {"KERAS_BACKEND": "jax"}
+"""Environment of a `check` that is not about the backend: each node imports it to count its GPUs,
+and TensorFlow takes longer."""
+
 _HEAD = """
 import json, sys
 from ray.cluster_utils import Cluster

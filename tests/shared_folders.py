@@ -1,6 +1,7 @@
 """What all test processes of a session share: the first that needs it makes it, the others wait."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ def shared_folder(
     folder, done = root / name, root / f"{name} done"
     with FileLock(root / f"{name} lock"):
         if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of one that failed
             folder.mkdir()
             make(folder)
             done.touch()

@@ -1,8 +1,8 @@
 """A fifteenth architecture for tests that run many trials: built and traced in a second.
 
 It has what a resume can get wrong: batch normalisation, dropout with its own random state, and a
-depthwise convolution. The fourteen themselves are resumed in `test_resume` and by
-`benchmarks/resume_all.py`.
+depthwise convolution. Two of the fourteen are resumed in `test_resume`, all
+of them by `benchmarks/resume_all.py`.
 """
 
 from dataclasses import replace

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parent.parent
 KEPT = Path(__file__).with_name("costs.csv")
 ROWS = ("test", "phase", "process", "wall_s", "processor_s")
 KEPT_ROWS = ("file", "tests", "wall_s", "processor_s")
@@ -102,6 +103,11 @@ class Meter:
         if _PROC.is_dir():
             threading.Thread(target=self._look_on, daemon=True).start()
 
+    def pytest_collection_finish(self) -> None:
+        with self._lock:  # imports are no test's
+            self._processes.used_s()
+            self._used_s = 0.0
+
     def pytest_sessionfinish(self) -> None:
         self._over.set()
 
@@ -127,7 +133,8 @@ class Table:
         self._rows: list[tuple[str, str, str, float, float]] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        used = dict(report.user_properties)[report.when]
+        # None of a process that crashed.
+        used = dict(report.user_properties).get(report.when, 0.0)
         process = getattr(report, "worker_id", "")
         self._rows.append((report.nodeid, report.when, process, report.duration, used))
 
@@ -141,6 +148,8 @@ class Table:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         files = by_file(self._path)
+        if not files:
+            return
         terminalreporter.section(f"dearest {_SHOWN} of {len(files)} test files")
         for file, tests, wall_s, processor_s in files[:_SHOWN]:
             terminalreporter.line(f"{wall_s:7.1f}s {processor_s:7.1f}s processor  {file} ({tests})")
@@ -162,19 +171,28 @@ def by_file(path: Path) -> list[tuple[str, int, float, float]]:
 
 
 def keep(path: Path) -> None:
-    """Write what each file took in a run to the table that later runs go by."""
+    """Write what each file took in a whole run to the table that later runs go by."""
+    rows = by_file(path)
+    left_out = {file for file in _kept() if (ROOT / file).exists()} - {row[0] for row in rows}
+    if left_out:
+        raise SystemExit(f"{path} is of no whole run: it has not {', '.join(sorted(left_out))}")
     with KEPT.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(KEPT_ROWS)
-        for file, tests, wall_s, processor_s in by_file(path):
+        for file, tests, wall_s, processor_s in rows:
             writer.writerow((file, tests, f"{wall_s:.0f}", f"{processor_s:.0f}"))
 
 
 def longest_first(files: Sequence[str]) -> list[str]:
     """Test files in the order in which they are to start."""
-    with KEPT.open(newline="", encoding="utf-8") as stream:
-        wall_s = {row["file"]: float(row["wall_s"]) for row in csv.DictReader(stream)}
+    wall_s = _kept()
     return sorted(files, key=lambda file: -wall_s.get(file, math.inf))
+
+
+def _kept() -> dict[str, float]:
+    """How many seconds each file took."""
+    with KEPT.open(newline="", encoding="utf-8") as stream:
+        return {row["file"]: float(row["wall_s"]) for row in csv.DictReader(stream)}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -193,7 +211,8 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     if not hasattr(config, "workerinput"):  # the process that hears of all tests
         config.pluginmanager.register(Table(path))
-    config.pluginmanager.register(Meter())
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        config.pluginmanager.register(Meter())
 
 
 if __name__ == "__main__":

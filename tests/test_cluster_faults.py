@@ -16,14 +16,12 @@ import pytest
 
 from datasets.prepare import synth
 from tests import object_stores, ray_heads
-from tests.ray_heads import Head, command, error, red_lines, user
+from tests.ray_heads import QUICK, Head, command, error, red_lines, user
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 RUN = ("run-all", "--preset", "demo", "--only", "mobilenet")
 ON_CPUS = ("--set", "resources.gpus_per_trial=0")
-QUICK = {"KERAS_BACKEND": "jax"}
-"""For what is not about the backend: each node imports it, and TensorFlow takes long."""
 SMALL = ("--set", "data.drawn.train=8", "--set", "data.drawn.validation=8")
 
 

@@ -14,13 +14,11 @@ import pytest
 
 from tests import ray_heads
 from tests.metadata_services import metadata_service
-from tests.ray_heads import Head, command, error, red_lines, user, write_token
+from tests.ray_heads import QUICK, Head, command, error, red_lines, user, write_token
 
 pytestmark = pytest.mark.slow
 
 WRONG = "0" * 64
-QUICK = {"KERAS_BACKEND": "jax"}
-"""Each node imports the backend, and TensorFlow takes long."""
 
 
 @pytest.fixture(scope="module")

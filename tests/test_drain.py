@@ -1,6 +1,5 @@
 """A node drained under a running trial: it checkpoints, lets go and goes on elsewhere."""
 
-import os
 import subprocess
 import sys
 import time
@@ -9,13 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.whole_runs import ONE, TRIALS, Run, assert_same_outcome, ended, wait_until
+from tests.whole_runs import (
+    ONE,
+    TRIALS,
+    Run,
+    assert_same_outcome,
+    ended,
+    is_running,
+    wait_until,
+)
 from trainers.interruption import Cause
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 TRIAL = TRIALS[0]
-DEADLINE_S = 120
+DEADLINE_S = 900
 CHECK_EVERY = 10
 
 
@@ -67,7 +74,7 @@ def test_a_drained_trial_checkpoints_lets_go_and_goes_on_on_another_node(
     (end,) = run.ends(TRIAL)
     assert end.cause is Cause.PREEMPTED
     assert end.position.step % CHECK_EVERY == 0
-    wait_until(lambda: not _is_alive(worker), driver)
+    wait_until(lambda: not is_running(worker), driver)
     assert time.time() - begin < DEADLINE_S
     cluster.add_node(num_cpus=1)
     cluster.remove_node(node)  # as the cloud does at the deadline
@@ -76,11 +83,3 @@ def test_a_drained_trial_checkpoints_lets_go_and_goes_on_on_another_node(
     assert result.restarts_by_cause == {Cause.PREEMPTED: 1}
     assert result.steps_repeated == 0
     assert_same_outcome(undisturbed_run, run, TRIALS[:1])
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -123,7 +123,6 @@ def test_a_frozen_layer_moves_nothing():
 
 
 def test_the_saved_model_names_keras_own_layers_alone(tmp_path: Path):
-
     from trainers.backend.fused import fuse_batch_norm
 
     model = normalising()

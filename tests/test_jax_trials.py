@@ -33,10 +33,10 @@ def server() -> Iterator[JaxServer]:
 def test_interrupted_on_jax_it_ends_with_the_same_bytes(
     server: JaxServer, small_shards: Path, undisturbed_on_jax: Path, tmp_path: Path
 ):
-    """Also where batches are not made ahead, as they were until then."""
-    server.run(small_shards, tmp_path, "kill-step:4", code=KILLED)
-    server.run(small_shards, tmp_path, "stop-step:5", code=INTERRUPTED)
-    server.run(small_shards, tmp_path, "prefetch:0")
+    """Also where batches are not made ahead at first."""
+    server.run(small_shards, tmp_path, "prefetch:0", "kill-step:4", code=KILLED)
+    server.run(small_shards, tmp_path, "prefetch:0", "stop-step:5", code=INTERRUPTED)
+    server.run(small_shards, tmp_path)
     assert_same_outcome(undisturbed_on_jax, tmp_path)
     assert result_of(tmp_path).restarts_by_cause == {Cause.KILLED: 1, Cause.STOPPED: 1}
 

@@ -15,6 +15,7 @@ from datasets.journal import JOURNAL_NAME
 from datasets.prepare import prepare
 from datasets.shard_pool import OnThisMachine
 from tests.shard_data import csv_source, files_of, flip_byte, write_picture
+from tests.whole_runs import is_running
 
 ROOT = Path(__file__).parent.parent
 
@@ -203,15 +204,6 @@ def test_workers_of_a_killed_process_end(tmp_path: Path) -> None:
     while any(map(is_running, workers)) and time.monotonic() < end:
         time.sleep(0.05)
     assert not any(map(is_running, workers))
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state not in "ZX"
 
 
 def test_who_allows_more_rejected_rows_keeps_what_is_done(source: Path, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.trials_here import finish_here
 from tests.whole_runs import (
     ONE,
     TRIALS,
@@ -17,14 +16,16 @@ from tests.whole_runs import (
     assert_same_outcome,
     ended,
     files,
+    is_running,
     wait_for_line,
     wait_until,
 )
 from trainers.checkpoint import Position
+from trainers.entries import entries_in
 from trainers.interruption import STOP_FILE, Cause
 from trainers.result import RESULT_FILE
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 
 STOPPING = "each trial checkpoints at its next step"
 HINT = "continues where it stopped: python -m orchestrator run-all --preset demo --only mobilenet"
@@ -39,8 +40,7 @@ def test_a_run_is_stopped_cut_short_and_killed_and_ends_with_the_same_bytes(
     _ctrl_c_behind_a_terminal_that_is_gone(run, first, second)
     _sigterm_to_all(run, first)
     finished = _ctrl_c_twice(run, first, second)
-    _kill(run, second)
-    finish_here(run)  # at once: the killed driver's worker may still be there
+    _kill_and_continue(run, second)
     assert files(run.trial(first)) == finished
     assert_same_outcome(undisturbed_run, run)
     assert run.result(first).restarts_by_cause == {Cause.STOPPED: 2}
@@ -62,7 +62,7 @@ def _ctrl_c_behind_a_terminal_that_is_gone(run: Run, first: str, second: str) ->
     assert [(end.cause, end.position) for end in run.ends(first)] == [
         (Cause.STOPPED, Position(0, 3))
     ]
-    assert not holds[1].is_reached()
+    assert entries_in(run.trial(second)) == []
     holds[1].release()
 
 
@@ -89,25 +89,32 @@ def _ctrl_c_twice(run: Run, first: str, second: str) -> dict[str, tuple[bytes, i
     finished = files(run.trial(first))
     assert RESULT_FILE in finished
     # Where the trial can't come to a step's end: its process stands still.
-    os.kill(run.worker(second), signal.SIGSTOP)
+    worker = run.worker(second)
+    os.kill(worker, signal.SIGSTOP)
     driver.send_signal(signal.SIGINT)
     wait_for_line("Ctrl-C again stops at once", driver)
     assert driver.poll() is None
     driver.send_signal(signal.SIGINT)
-    ended(driver, 130)
+    assert driver.wait(timeout=120) == 130
+    with suppress(ProcessLookupError):
+        os.kill(worker, signal.SIGKILL)
     hold.release()
     assert files(run.trial(first)) == finished
     return finished
 
 
-def _kill(run: Run, second: str) -> None:
-    """Nothing is said, and nothing tidied up."""
+def _kill_and_continue(run: Run, second: str) -> None:
+    """At once: the killed driver's worker is still there."""
     hold = run.hold(second, 0, 5)
     driver = run.start()
     wait_until(hold.is_reached, driver)
+    worker = run.worker(second)
     driver.kill()
     driver.wait()
+    again = run.start()
+    wait_until(lambda: not is_running(worker), again)
     hold.release()
+    ended(again)
 
 
 def ray_process(driver: subprocess.Popen[str], name: str) -> int:
@@ -119,8 +126,15 @@ def ray_process(driver: subprocess.Popen[str], name: str) -> int:
     family = [driver.pid]
     for pid in family:
         family += [child for child, parent in parents.items() if parent == pid]
-    (found,) = [pid for pid in family if name in Path(f"/proc/{pid}/cmdline").read_text()]
+    (found,) = [pid for pid in family if name in _command_line(pid)]
     return found
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:  # it has just ended
+        return ""
 
 
 @contextmanager
@@ -157,7 +171,9 @@ def test_a_trial_goes_on_after_its_worker_and_its_controller_were_killed(
         os.kill(run.worker(trial), signal.SIGKILL)
         in_first.release()
         wait_until(in_second.is_reached, driver)
+        worker = run.worker(trial)
         os.kill(ray_process(driver, "TrainController"), signal.SIGKILL)
+        wait_until(lambda: not is_running(worker), driver)
         in_second.release()
         assert driver.wait(timeout=600) == 0
     finally:

@@ -22,6 +22,8 @@ from trainers.interruption import STOP_FILE, TrialInterrupted
 from trainers.spec import TrialSpec
 from trainers.trial import run_trial
 
+_LONGEST_S = 600
+
 
 def _train(
     request: RunRequest, store: RunStore, document: RunDocument, names: list[str], _: Console
@@ -31,7 +33,10 @@ def _train(
     for spec in trial_specs(request.config, store, names, resources, request.until_epoch):
         process = PROCESSES.Process(target=_trial, args=(replace(spec, threads=1),))
         process.start()
-        process.join()
+        process.join(_LONGEST_S)
+        if process.is_alive():
+            process.kill()
+            raise TimeoutError(f"{spec.name} is not over after {_LONGEST_S} s")
 
 
 def _trial(spec: TrialSpec) -> None:

@@ -99,6 +99,15 @@ class Run:
         return self.folder.with_name(f"{self.folder.name} holds")
 
 
+def is_running(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
 def ended(process: subprocess.Popen[str], code: int = 0) -> str:
     """What a process prints until it ends, which it must with this exit code."""
     output, _ = process.communicate(timeout=_END_S)
@@ -110,9 +119,14 @@ def wait_until(condition: Callable[[], object], process: subprocess.Popen[str]) 
     """Return once it holds; the process must not end before."""
     deadline = time.monotonic() + _END_S
     while not condition():
-        assert process.poll() is None, process.stdout and process.stdout.read()
+        assert process.poll() is None, _rest(process)
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def _rest(process: subprocess.Popen[str]) -> str:
+    out = process.stdout
+    return out.read() if out and not out.closed else f"exit code {process.returncode}"
 
 
 def wait_for_line(text: str, process: subprocess.Popen[str]) -> None:
