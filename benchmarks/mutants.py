@@ -63,7 +63,7 @@ MUTANTS = (
         "trainers/fitting.py",
         "        self._first_step = first_step\n",
         "        self._first_step = max(first_step - 1, 0)\n",
-        ("tests/test_resume.py",),
+        ("tests/test_resume.py::test_killed_right_after_a_checkpoint_at_an_epochs_end",),
     ),
     Mutant(
         "seed",
@@ -101,8 +101,8 @@ MUTANTS = (
         "signal",
         "the first Ctrl-C ends trials without a checkpoint",
         "orchestrator/interrupts.py",
-        "        if first is not None and not ending.is_set():\n",
-        "        if first is None and not ending.is_set():\n",
+        "            first()\n            return\n",
+        "            first()\n",
         ("tests/test_interrupts.py",),
     ),
     Mutant(
@@ -155,7 +155,7 @@ def run_tests(folder: Path, tests: tuple[str, ...]) -> list[str]:
     )
     if done.returncode not in (0, 1):  # neither all passed nor some failed
         raise SystemExit(done.stdout + done.stderr)
-    return re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    return re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
 
 
 def caught_by(folder: Path, mutant: Mutant) -> list[str]:
