@@ -1,7 +1,9 @@
 """A run on a cluster of this machine, and the faults that can hit it; `chaos.py` deals them out."""
 
+import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,9 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.ray_register import REGISTER_FILE
 from orchestrator.run_store import RunStore
 from trainers.books import Books
 from trainers.checkpoint import Position
+from trainers.checkpoint_store import MARKER_FILE, STATE_FILE
 from trainers.result import RESULT_FILE, TrialState
 
 TRIALS = ("mobilenet-s0", "mobilenet-s1", "mobilenetv2-s0", "mobilenetv2-s1")
@@ -135,11 +139,46 @@ class Victim:
         self._damage(trial, _flipped)
 
     def orphan_left(self, trial: str) -> None:
-        """Half a checkpoint lies about under a temporary name, and the worker dies."""
-        folder = self.trial_dir(trial) / "checkpoints"
-        folder.mkdir(exist_ok=True)
-        (folder / ".e009999-s000000000.chaos.tmp.npz").write_bytes(b"half")
+        """Half a checkpoint lies about, and the worker dies."""
+        folder = self.trial_dir(trial) / "checkpoints" / "e009999-s000000000-a9000"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / STATE_FILE).write_bytes(b"half")
         _kill(self.pid_of(trial))
+
+    def register_truncated(self, trial: str) -> None:
+        """Ray Train's register is cut short; the run's driver dies, and the next finds it so."""
+        self._without_driver(trial, lambda path: path.write_bytes(path.read_bytes()[:-20]))
+
+    def register_lost(self, trial: str) -> None:
+        """It is gone."""
+        self._without_driver(trial, Path.unlink)
+
+    def register_of_another_ray(self, trial: str) -> None:
+        """Another version of Ray has written it."""
+
+        def other(path: Path) -> None:
+            record = json.loads(path.read_text()) | {"ray_version": "2.41.0"}
+            path.write_text(json.dumps(record))
+
+        self._without_driver(trial, other)
+
+    def checkpoint_gone(self, trial: str) -> None:
+        """The newest checkpoint is listed and gone, and the worker dies."""
+        folder = self._newest(trial)
+        pid = self.pid_of(trial)
+        if folder is not None:
+            _stop(pid)
+            shutil.rmtree(folder, ignore_errors=True)
+        _kill(pid)
+
+    def checkpoint_half_stored(self, trial: str) -> None:
+        """The newest checkpoint has no marker yet, and the worker dies."""
+        folder = self._newest(trial)
+        pid = self.pid_of(trial)
+        if folder is not None:
+            _stop(pid)
+            (folder / MARKER_FILE).unlink(missing_ok=True)
+        _kill(pid)
 
     def cache_removed(self, trial: str) -> None:
         """The staged images vanish from the disk."""
@@ -202,15 +241,32 @@ class Victim:
         """True once the trial has a result."""
         return (self.trial_dir(trial) / RESULT_FILE).exists()
 
+    def _newest(self, trial: str) -> Path | None:
+        """The folder of a trial's newest checkpoint."""
+        names = RunStore(self.run_dir).checkpoints(trial).names()
+        return self.trial_dir(trial) / "checkpoints" / str(names[0]) if names else None
+
     def _damage(self, trial: str, change: Callable[[bytes], bytes]) -> None:
-        paths = sorted((self.trial_dir(trial) / "checkpoints").glob("e*.npz"))
         pid = self.pid_of(trial)
-        if pid:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGSTOP)  # or it would write a newer one meanwhile
-        if paths and paths[-1].exists():
-            paths[-1].write_bytes(change(paths[-1].read_bytes()))
+        _stop(pid)
+        newest = self._newest(trial)
+        if newest is not None and (newest / STATE_FILE).exists():
+            state = newest / STATE_FILE
+            state.write_bytes(change(state.read_bytes()))
         _kill(pid)
+
+    def _without_driver(self, trial: str, change: Callable[[Path], object]) -> None:
+        """Change the trial's register while nothing of the run is at work, and go on."""
+        register = self.trial_dir(trial) / "checkpoints" / REGISTER_FILE
+        pid = self.pid_of(trial)
+        _kill(self.driver.pid)
+        self.driver.wait()
+        end = time.monotonic() + FALL_S
+        while is_alive(pid) and time.monotonic() < end:
+            time.sleep(0.05)
+        if register.exists():
+            change(register)
+        self.start_driver()
 
 
 KINDS = (
@@ -225,6 +281,11 @@ KINDS = (
     "orphan_left",
     "cache_removed",
     "cache_spoiled",
+    "register_truncated",
+    "register_lost",
+    "register_of_another_ray",
+    "checkpoint_gone",
+    "checkpoint_half_stored",
 )
 
 
@@ -238,6 +299,13 @@ def _kill(pid: int | None) -> None:
     if pid is not None:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def _stop(pid: int | None) -> None:
+    """Let a process stand still: it would write a newer checkpoint meanwhile."""
+    if pid is not None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
 
 
 def is_alive(pid: int | None) -> bool:

@@ -72,13 +72,14 @@ def run_here(work: Path, trials: int, slots: int, seconds: float) -> dict[str, A
         seen.begin()
         watching.start()
         begin = time.perf_counter()
-        errors = ray_run.run_trials(
+        grid = ray_run.run_trials(
             _specs(names, root, work),
             Resources(1, 0, slots, full=True),
             0,
             RunStore.at(root),
             on_stop=lambda: None,
         )
+        errors = ray_run.errors_of(grid)
         took = time.perf_counter() - begin
         ended.set()
         watching.join()
@@ -91,7 +92,7 @@ def run_here(work: Path, trials: int, slots: int, seconds: float) -> dict[str, A
 
 def _sleeping(made: Path, seconds: float) -> type:
     """`TrainRun` with workers that sleep, then have the result that was made up in `made`."""
-    from orchestrator.ray_trial import TrainRun
+    from orchestrator.train_run import TrainRun
 
     class Sleeping(TrainRun):
         """A Train run of a worker that sleeps."""
@@ -108,7 +109,7 @@ def _sleeping(made: Path, seconds: float) -> type:
                     num_workers=1, resources_per_worker={"CPU": 1}
                 ),
                 run_config=ray.train.RunConfig(
-                    name=spec.name, storage_path=str(self.scratch / "train")
+                    name=spec.name, storage_path=str(spec.run_dir / ".train")
                 ),
             ).fit()
 

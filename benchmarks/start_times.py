@@ -120,7 +120,7 @@ def specs(work: Path, root: Path, architecture: str) -> list[TrialSpec]:
 
 def through_ray(specs: list[TrialSpec], root: Path, killer: Killer | None = None) -> float:
     """Run them to their end; when they were scheduled, seconds since 1970."""
-    from orchestrator.ray_run import ray_session, run_trials
+    from orchestrator.ray_run import errors_of, ray_session, run_trials
     from orchestrator.run_store import RunStore
 
     store, resources = RunStore.at(root), Resources(num_cores(), 0, 1, full=True)
@@ -128,7 +128,7 @@ def through_ray(specs: list[TrialSpec], root: Path, killer: Killer | None = None
         if killer:
             killer.start()
         scheduled_at = time.time()
-        errors = run_trials(specs, resources, 3, store, on_stop=lambda: None)
+        errors = errors_of(run_trials(specs, resources, 3, store, on_stop=lambda: None))
     if errors:
         raise SystemExit(str(errors))
     return scheduled_at

@@ -25,6 +25,18 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     fsync_directory(path.parent)
 
 
+def move_durably(path: Path, target: Path) -> None:
+    """Make a file of the same file system `target`: all of it is there once the name is."""
+    is_new = not target.parent.is_dir()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if is_new:
+        fsync_directory(target.parent.parent)
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+    path.replace(target)
+    fsync_directory(target.parent)
+
+
 def fsync_directory(directory: Path) -> None:
     """Make a rename in `directory` survive a power cut, where the file system can."""
     descriptor = os.open(directory, os.O_RDONLY)

@@ -50,6 +50,10 @@ class RemoteFolder:
     def __str__(self) -> str:
         return self.address.partition("?")[0].rstrip("/")
 
+    def opened(self) -> tuple[fs.FileSystem, str]:
+        """Return the file system of pyarrow, and the folder's path in it."""
+        return _opened(self.address)
+
     def names(self) -> list[str]:
         """See `Folder`."""
         return sorted(self.stamps())
@@ -93,12 +97,25 @@ class RemoteFolder:
 
     def write(self, name: str, write: Callable[[Path], None]) -> None:
         """See `Folder`: written in the temporary folder, then uploaded."""
-        system, root = _opened(self.address)
         with tempfile.TemporaryDirectory(prefix="fer-orch-") as directory:
             path = Path(directory, Path(name).name)
             write(path)
-            # Not by a stream of Python: when Ctrl-C breaks it off, it closes, and half is uploaded.
-            fs.copy_files(str(path), f"{root}/{name}", _HERE, system)
+            self.take(name, path)
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """See `Folder`: a temporary folder."""
+        with tempfile.TemporaryDirectory(prefix="fer-orch-") as directory:
+            yield Path(directory)
+
+    def clear_staging(self) -> None:
+        """See `Folder`: temporary folders are the machine's to clear."""
+
+    def take(self, name: str, path: Path) -> None:
+        """See `Folder`: it is uploaded, and stays."""
+        system, root = _opened(self.address)
+        # Not by a stream of Python: when Ctrl-C breaks it off, it closes, and half is uploaded.
+        fs.copy_files(str(path), f"{root}/{name}", _HERE, system)
 
     def rename(self, name: str, new: str) -> None:
         """See `Folder`."""
@@ -116,9 +133,14 @@ class RemoteFolder:
 
     def remove_below(self, name: str) -> None:
         """See `Folder`."""
-        for one in self.names():
-            if one.startswith(f"{name}/"):
-                self.remove(one)
+        system, root = _opened(self.address)
+        selector = fs.FileSelector(f"{root}/{name}", recursive=True, allow_not_found=True)
+        files = [one.path for one in system.get_file_info(selector) if one.is_file]
+        if files and isinstance(system, fs.S3FileSystem):
+            system.delete_dir(f"{root}/{name}")  # in one request, and leaves no empty folder
+            return
+        for path in files:
+            system.delete_file(path)
 
     def below(self, name: str) -> "RemoteFolder":
         """See `Folder`."""

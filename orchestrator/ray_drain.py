@@ -1,17 +1,21 @@
-"""Drains one Ray node, as `ray drain-node` does, and sees that one is drained."""
+"""Drains one Ray node by `ray drain-node`, and sees that one is drained as Ray Train tells it."""
 
 import logging
+import subprocess
+import sys
 import threading
 import time
+from contextlib import AbstractContextManager
 
 import ray
-from ray.core.generated import autoscaler_pb2
+import ray.train
 
 from orchestrator.cloud_notices import Notice
 
 logger = logging.getLogger(__name__)
 
 _ASK_EVERY_S = 1.0
+_DRAIN_S = 60.0
 
 
 class DrainError(RuntimeError):
@@ -29,36 +33,38 @@ def drain_node(address: str, notice: Notice, node_id: str | None = None) -> None
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     try:
         context = ray.get_runtime_context()
-        client = ray._raylet.GcsClient(address=context.gcs_address)  # no public way in 2.60
-        accepted, why = client.drain_node(
-            node_id or context.get_node_id(),
-            autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION"),
-            notice.reason,
-            int(max(notice.deadline, time.time() + 1) * 1000),
-        )
+        gcs, node = context.gcs_address, node_id or context.get_node_id()
     finally:
         if started:
             ray.shutdown()
-    if not accepted:
-        raise DrainError(f"Ray does not drain the node: {why}")
+    left_s = max(1, int(notice.deadline - time.time()))
+    words = [sys.executable, "-m", "ray.scripts.scripts", "drain-node", "--address", gcs]
+    words += ["--node-id", node, "--reason", "DRAIN_NODE_REASON_PREEMPTION"]
+    words += ["--reason-message", notice.reason, "--deadline-remaining-seconds", str(left_s)]
+    done = subprocess.run(
+        words, capture_output=True, text=True, timeout=_DRAIN_S, check=False, start_new_session=True
+    )
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise DrainError(f"Ray does not drain the node: {said[-1] if said else done.returncode}")
 
 
 class DrainNotice:
-    """Whether Ray is about to take this process' node away.
+    """Whether Ray is about to take away the node of this Train worker.
 
-    `ray.train.get_preemption_info` tells it too, from an actor that Train starts for each trial in
-    a process of its own, 2.6 s of a core. It asks the GCS once a second, as this does, in a thread:
-    a head that is silent for a while keeps the question waiting as long, and must not keep the
-    training waiting too.
+    `ray.train.get_preemption_info` asks an actor on the head, once a second in a thread: a head
+    that is silent for a while must not keep the training waiting. `alone` is held meanwhile: Train
+    answers one question of a worker at a time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, alone: AbstractContextManager[object]) -> None:
+        self._alone = alone
         self._given = threading.Event()
         self._ended = threading.Event()
         threading.Thread(target=self._watch, name="drain notice", daemon=True).start()
 
     def given(self) -> bool:
-        """True once the node is being drained; False while the GCS does not answer."""
+        """True once the node is being drained; False while the head does not answer."""
         return self._given.is_set()
 
     def close(self) -> None:
@@ -69,7 +75,9 @@ class DrainNotice:
         failing = False
         while not self._given.is_set() and not self._ended.is_set():
             try:
-                if _is_drained():
+                with self._alone:
+                    info = ray.train.get_preemption_info()
+                if info is not None:
                     self._given.set()
                 failing = False
             except Exception:  # the head may be away; if it stays away, Ray itself ends the trial
@@ -77,9 +85,3 @@ class DrainNotice:
                     logger.warning("can't ask whether this node is being drained", exc_info=True)
                 failing = True
             self._ended.wait(_ASK_EVERY_S)
-
-
-def _is_drained() -> bool:
-    # No public way but that actor tells of the nodes that are being drained.
-    draining = ray._private.state.state.get_draining_nodes()
-    return ray.get_runtime_context().get_node_id() in draining

@@ -14,8 +14,9 @@ _ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     # Ctrl-C is ours: Tune's handler would end the run as if it were done.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    # Our files hold the figures; Tune's CSV, JSON and TensorBoard copies would only cost time.
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Workers that Ray starts ahead, one a core, have not our environment and are never used.
+    "RAY_prestart_worker_first_driver": "0",
+    "RAY_enable_worker_prestart": "0",
     # Each trial has two actors that hold no CPU, and Ray warns of so many processes on few cores.
     # The terminal is kept for progress.
     "RAY_DEDUP_LOGS_SKIP_REGEX": "PYTHON worker processes have been started on node",

@@ -1,19 +1,16 @@
 """All trials of a plan through Ray: Tune starts them in order, each a Train run of its own.
 
-Ray keeps nothing of ours: its folder in the run directory is scratch and is removed at the start.
-What is finished, and where the rest goes on, is read from the trials' files.
+Each command is a Tune experiment of its own, told of all epochs anew: what is finished, and where
+the rest goes on, is read from the trials' files.
 """
 
 import logging
-import math
 import os
 import shutil
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,31 +23,27 @@ import orchestrator
 import trainers
 from datasets.errors import ConfigError
 from datasets.parallel import num_cores
+from orchestrator.board import Board
 from orchestrator.hardware import local_gpus
 from orchestrator.interrupts import sure_interrupts
 from orchestrator.plan import Resources
 from orchestrator.ray_environment import daemons_apart
 from orchestrator.ray_places import abandoned_places_freed
-from orchestrator.ray_trial import TrainRun
+from orchestrator.ray_trial import WATCHER
 from orchestrator.run_store import RunStore
-from orchestrator.trial_files import has_begun
+from orchestrator.train_run import TrainRun
+from orchestrator.trial_driver import TrialDrivers
 from trainers.backend import allocator_environment, keras_environment
 from trainers.home import TRIALS_DIR
 from trainers.interruption import STOP_FILE, request_stop
-from trainers.result import PROGRESS_FILE, RESULT_FILE, TrialResult, read_record
+from trainers.result import PROGRESS_FILE
 from trainers.spec import TrialSpec
 
-_SCRATCH = ".ray"
+TUNE_DIR = "tune"
+"""What Tune notes of a run's last start: its own results, and TensorBoard's events."""
 
 # A trial that is started early waits for its place, which may be a day's training away.
 _PLACE_WAIT_S = str(7 * 24 * 3600)
-
-# How long such a trial waits for those that are first in the plan to take their places.
-_COURTESY_S = 60.0
-
-# How long at most its processes leave the cores to those of the trial before it, which may have
-# its place already. Where several places fall free at once, their trials start that much later.
-_HEAD_START_S = 3.0
 
 # How long a run that is to stop waits for Ray, once its trials have let go.
 _LET_GO_S = 15.0
@@ -72,7 +65,7 @@ def ray_session(address: str | None) -> Iterator[None]:
             "num_gpus": local_gpus(),
             "include_dashboard": False,
         }
-    _connect(options, _runtime_env())
+    _connect(options, _runtime_env(drains=address is not None))
     # ray.init puts its own handler there, which ends the process as if the run were over.
     signal.signal(signal.SIGTERM, _raise_interrupt)
     try:
@@ -109,7 +102,8 @@ def _raise_interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _runtime_env() -> dict[str, Any]:
+def _runtime_env(drains: bool) -> dict[str, Any]:
+    """What the run's processes are started with; `drains`: nodes may be drained."""
     packages = [
         str(Path(str(module.__file__)).parent) for module in (datasets, trainers, orchestrator)
     ]
@@ -121,7 +115,7 @@ def _runtime_env() -> dict[str, Any]:
             **allocator_environment(),
             "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": _HEALTH_CHECK_S,
             "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": _PLACE_WAIT_S,
-            "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # `DrainNotice` is in its place
+            WATCHER: "1" if drains else "0",
             "RAY_USAGE_STATS_ENABLED": "0",
         },
     }
@@ -133,19 +127,19 @@ def run_trials(
     max_failures: int,
     store: RunStore,
     on_stop: Callable[[], None],
-) -> dict[str, str]:
-    """Run trials in order, as many at once as the plan says; returns errors by trial name.
+) -> tune.ResultGrid:
+    """Run trials in order, as many at once as the plan says; returns what Tune has heard of them.
 
     A failed trial ends alone. The first Ctrl-C or SIGTERM calls `on_stop` and lets the trials
     checkpoint at their next step, the second ends them at once; both raise `KeyboardInterrupt`.
     The connection of `ray_session` must be open.
     """
     root = store.root.absolute()  # here, where Tune runs its trials' drivers too
-    scratch = root / _SCRATCH
-    shutil.rmtree(scratch, ignore_errors=True)
-    train_run = TrainRun(resources, max_failures, scratch, root / STOP_FILE)
-    drivers = _Drivers(root, specs, resources.slots, train_run)
-    tuner = _tuner(drivers.drive, specs, resources, scratch)
+    shutil.rmtree(root / TUNE_DIR, ignore_errors=True)
+    board = Board.remote()  # type: ignore[attr-defined]  # by its decorator
+    train_run = TrainRun(resources, max_failures, root / STOP_FILE, board)
+    drivers = TrialDrivers(root, specs, resources.slots, train_run, board)
+    tuner = _tuner(drivers.drive, specs, resources, root)
     ended = threading.Event()
     records = [root / TRIALS_DIR / spec.name for spec in specs]
     store.remove(STOP_FILE)
@@ -154,12 +148,15 @@ def run_trials(
             abandoned_places_freed(),
             sure_interrupts(first=lambda: _stop(store, records, ended, on_stop)),
         ):
-            grid = tuner.fit()
+            return tuner.fit()
     finally:
         ended.set()
         with suppress(OSError):  # the next start removes it too
             store.remove(STOP_FILE)
-    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def errors_of(grid: tune.ResultGrid) -> dict[str, str]:
+    """What Ray says of the trials that failed, by their names."""
     return {
         str(result.config["trial"]): str(result.error)
         for result in grid
@@ -167,47 +164,14 @@ def run_trials(
     }
 
 
-@dataclass(frozen=True)
-class _Drivers:
-    """What Tune runs, on this machine: one call of `drive` sees a trial through."""
-
-    root: Path
-    specs: list[TrialSpec]
-    slots: int
-    train_run: TrainRun
-
-    def drive(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Run the trial that `config` names."""
-        index = [spec.name for spec in self.specs].index(config["trial"])
-        spec = self.specs[index]
-        if index >= self.slots:
-            self._let_begin(self.specs[: self.slots], _COURTESY_S)
-            self._let_begin([self.specs[index - 1]], _HEAD_START_S)
-        self.train_run.fit(spec)
-        # Ray's own result is None without a Ray checkpoint: the trial's file is what counts.
-        result = read_record(self._record(spec) / RESULT_FILE, TrialResult)
-        return {"accuracy": result.accuracy if result else math.nan}  # of None Tune would tell
-
-    def _let_begin(self, before: list[TrialSpec], at_most_s: float) -> None:
-        """Wait until trials have begun that are before in the plan, or had time enough to."""
-        end = time.monotonic() + at_most_s
-        while time.monotonic() < end and not self.train_run.stop_file.exists():
-            if all(has_begun(self._record(spec), spec.session) for spec in before):
-                return
-            time.sleep(0.2)
-
-    def _record(self, spec: TrialSpec) -> Path:
-        return self.root / TRIALS_DIR / spec.name
-
-
 def _tuner(
-    drive: Callable[[dict[str, Any]], dict[str, Any]],
+    drive: Callable[[dict[str, Any]], None],
     specs: list[TrialSpec],
     resources: Resources,
-    scratch: Path,
+    root: Path,
 ) -> tune.Tuner:
-    def trial(config: dict[str, Any]) -> dict[str, Any]:  # Tune wants a function, not a method
-        return drive(config)
+    def trial(config: dict[str, Any]) -> None:  # Tune wants a function, not a method
+        drive(config)
 
     return tune.Tuner(
         # A driver must not hold a CPU that its own worker waits for.
@@ -218,7 +182,7 @@ def _tuner(
             reuse_actors=True,
             trial_dirname_creator=_trial_dirname,
         ),
-        run_config=tune.RunConfig(name="tune", storage_path=str(scratch), verbose=0),
+        run_config=tune.RunConfig(name=TUNE_DIR, storage_path=str(root), verbose=0),
     )
 
 

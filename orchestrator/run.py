@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -31,6 +32,13 @@ from orchestrator.preflight import (
 from orchestrator.progress import ProgressView
 from orchestrator.provenance import write_provenance
 from orchestrator.resources import shares_gpus, trial_resources
+from orchestrator.run_ends import (
+    forget_earlier,
+    patiently,
+    record_unexplained,
+    settle_finished,
+    stage_is_over,
+)
 from orchestrator.run_lock import check_writable, run_lock
 from orchestrator.run_specs import trial_specs
 from orchestrator.run_store import (
@@ -44,12 +52,11 @@ from orchestrator.show import print_outcome, print_plan
 from trainers.architectures import check_image_size
 from trainers.backend import check_backend, keras_backend
 from trainers.checkpoint import Position
-from trainers.checkpoint_writer import persist
-from trainers.home import TRIALS_DIR
 from trainers.interruption import STOP_FILE
-from trainers.result import FAILURE_FILE, PROGRESS_FILE, TrialFailure, TrialState
-from trainers.spec import TrialSpec
-from trainers.writing import write_failure
+from trainers.result import TrialState
+
+if TYPE_CHECKING:
+    from ray.tune import ResultGrid
 
 _STOPPING = (
     "stopping: each trial checkpoints at its next step (one that compiles, once that is done); "
@@ -82,7 +89,7 @@ class Machines:
     """
 
     refuse_unfit: Callable[[RunRequest, RunStore, Console], None]
-    train: Callable[[RunRequest, RunStore, RunDocument, list[str], Console], None]
+    train: Callable[[RunRequest, RunStore, RunDocument, list[str], Console], object]
 
 
 def run_all(request: RunRequest, console: Console, machines: Machines | None = None) -> int:
@@ -125,7 +132,7 @@ def run_all(request: RunRequest, console: Console, machines: Machines | None = N
             machines.train(request, store, document, todo, console)
         with suppress(OSError):  # a driver that was killed while it stopped has left it
             store.remove(STOP_FILE)
-        _drop_checkpoints_of_finished(store)
+        settle_finished(store, config)
         return _finish(config, store, request.until_epoch, console)
 
 
@@ -203,23 +210,19 @@ def _is_to_do(request: RunRequest, store: RunStore, name: str) -> bool:
     """Finished is immutable, diverged would diverge again; a failed trial is tried again."""
     if store.trial(name).state in (TrialState.FINISHED, TrialState.DIVERGED):
         return False
-    return not _stage_is_over(store, name, request.until_epoch)
-
-
-def _stage_is_over(store: RunStore, name: str, until_epoch: int | None) -> bool:
-    if until_epoch is None:
-        return False
-    newest = store.checkpoints(name).newest_position()
-    return newest is not None and newest.epoch >= until_epoch
+    return not stage_is_over(store, name, request.until_epoch)
 
 
 def train_on_ray(
     request: RunRequest, store: RunStore, document: RunDocument, names: list[str], console: Console
-) -> None:
-    """Start Ray, or connect to it, and train the trials of these names; see `Machines`."""
+) -> "ResultGrid":
+    """Start Ray, or connect to it, and train the trials of these names; see `Machines`.
+
+    Returns what Tune has heard of these and of those that were finished before.
+    """
     # Ray takes seconds to import: a run with nothing to do never needs it.
     from orchestrator.ray_nodes import cluster_nodes
-    from orchestrator.ray_run import ray_session, run_trials
+    from orchestrator.ray_run import errors_of, ray_session, run_trials
 
     config = request.config
     if request.address is None:
@@ -235,65 +238,30 @@ def train_on_ray(
         plan = _plan_of(request, store, names, document.data.rows, resources)
         order = [trial.name for trial in plan.trials]
         specs = trial_specs(config, store, order, resources, request.until_epoch)
-        _forget_earlier(store, order)
+        forget_earlier(store, order)
         forecast = Forecast(config, document.data.rows, resources, request.until_epoch, order)
+        done = [one.name for one in store.trials() if one.state is TrialState.FINISHED]
         with ProgressView(store, forecast, console):
-            errors = run_trials(
-                specs,
+            grid = run_trials(
+                specs + trial_specs(config, store, done, resources, request.until_epoch),
                 resources,
                 config.resources.max_failures,
                 store,
                 on_stop=lambda: console.print(_STOPPING, style="bold", highlight=False),
             )
-            _patiently(config, store.refresh, "reading what the trials have stored")
-            _record_unexplained(store, specs, errors)
-
-
-def _forget_earlier(store: RunStore, names: list[str]) -> None:
-    """What an earlier driver left behind of these trials is no longer true."""
-    for name in names:
-        for file in (FAILURE_FILE, PROGRESS_FILE):
-            store.remove(f"{TRIALS_DIR}/{name}/{file}")
-
-
-def _patiently(config: RunConfig, act: Callable[[], object], what: str) -> None:
-    """Storage that fails for a while must not end a run whose trials are over."""
-    persist(act, what, 60 * config.resilience.storage_minutes)
-
-
-def _record_unexplained(store: RunStore, specs: list[TrialSpec], errors: dict[str, str]) -> None:
-    """A killed worker can't write why it ended: note what Ray saw."""
-    for spec in specs:
-        over = store.trial(spec.name).state.is_over()
-        if over or _stage_is_over(store, spec.name, spec.until_epoch):
-            continue
-        lines = errors.get(spec.name, "").strip().splitlines()
-        failure = TrialFailure(
-            trial=spec.name,
-            state=TrialState.FAILED,
-            reason=lines[-1] if lines else "ended without a result; see its log.txt",
-            traceback="\n".join(lines),
-        )
-        write_failure(store.trial_dir(spec.name), failure)
-        store.publish(f"{TRIALS_DIR}/{spec.name}/{FAILURE_FILE}")
-
-
-def _drop_checkpoints_of_finished(store: RunStore) -> None:
-    """A trial that was killed right after its result still has them; they are large."""
-    for record in store.trials():
-        if record.state is TrialState.FINISHED:
-            with suppress(OSError):  # it only costs room
-                store.checkpoints(record.name).clear()
+            patiently(config, store.refresh, "reading what the trials have stored")
+            record_unexplained(store, specs, errors_of(grid))
+        return grid
 
 
 def _finish(config: RunConfig, store: RunStore, until_epoch: int | None, console: Console) -> int:
     from orchestrator.report import write_report
 
     records = store.trials()
-    if all(_stage_is_over(store, record.name, until_epoch) for record in records):
+    if all(stage_is_over(store, record.name, until_epoch) for record in records):
         return 0
     index = write_report(store.root)
-    _patiently(config, lambda: store.publish(REPORT_DIR), "storing the report")
+    patiently(config, lambda: store.publish(REPORT_DIR), "storing the report")
     shown = index if store.storage is None else f"{store.place}/{REPORT_DIR}/{index.name}"
     print_outcome(records, store.place, shown, console)
     return 0 if all(record.state is TrialState.FINISHED for record in records) else 1

@@ -23,7 +23,8 @@ from datasets.folder import Folder, LocalFolder, as_folder
 from datasets.remote_folder import RemoteFolder
 from orchestrator.run_view import fetch, publish, refresh, view_root
 from trainers.books import last_position
-from trainers.checkpoint import CheckpointStore, Position
+from trainers.checkpoint import Position
+from trainers.checkpoint_store import CheckpointStore
 from trainers.home import CHECKPOINT_DIR, PROBES_DIR, TRIALS_DIR
 from trainers.result import (
     FAILURE_FILE,

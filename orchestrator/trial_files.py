@@ -1,12 +1,15 @@
 """What the driver asks a trial's files, wherever they are stored."""
 
-from collections.abc import Callable
+import csv
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from trainers.checkpoint import CheckpointStore, Position
+from datasets.folder import write_bytes
+from trainers.checkpoint import Position
+from trainers.checkpoint_store import CheckpointStore
 from trainers.checkpoint_writer import persist
 from trainers.entries import (
     ATTEMPTS_FILE,
@@ -18,8 +21,14 @@ from trainers.entries import (
     parse_entries,
 )
 from trainers.home import CHECKPOINT_DIR
-from trainers.interruption import Cause
-from trainers.result import FAILURE_FILE, PROGRESS_FILE, RESULT_FILE
+from trainers.result import (
+    FAILURE_FILE,
+    HISTORY_FILE,
+    PROGRESS_FILE,
+    RESULT_FILE,
+    TrialFailure,
+    TrialState,
+)
 from trainers.spec import TrialSpec
 
 T = TypeVar("T")
@@ -31,24 +40,19 @@ def asked(spec: TrialSpec, ask: Callable[[], T]) -> T:
     return persist(ask, what, 60 * spec.resilience.storage_minutes)
 
 
+def checkpoints_of(spec: TrialSpec) -> CheckpointStore:
+    """The trial's checkpoints."""
+    return CheckpointStore(spec.folder.below(CHECKPOINT_DIR))
+
+
 def newest_checkpoint(spec: TrialSpec) -> Position | None:
     """Where the trial would go on. Raises as `asked` does."""
-    store = CheckpointStore(spec.folder.below(CHECKPOINT_DIR))
-    return asked(spec, store.newest_position)
+    return asked(spec, checkpoints_of(spec).newest_position)
 
 
-def was_preempted(spec: TrialSpec) -> bool:
-    """Whether its last attempt ended as its machine was to go. Raises as `asked` does."""
-    end = last_end(spec)
-    return end is not None and end.cause is Cause.PREEMPTED
-
-
-def last_end(spec: TrialSpec, known: int = 0) -> End | None:
-    """Why the last attempt ended, where it could still say so. Raises as `asked` does.
-
-    Only what was noted after the first `known` entries counts.
-    """
-    noted = [one for one in entries_of(spec)[known:] if isinstance(one, Attempt | End)]
+def last_end(entries: Sequence[Entry]) -> End | None:
+    """Why the last attempt in a trial's books ended, where it could still say so."""
+    noted = [one for one in entries if isinstance(one, Attempt | End)]
     return noted[-1] if noted and isinstance(noted[-1], End) else None
 
 
@@ -59,16 +63,16 @@ def is_over(spec: TrialSpec) -> bool:
     """
     if asked(spec, lambda: spec.folder.has(RESULT_FILE)):
         return True
-    end = last_end(spec)
+    end = last_end(entries_of(spec))
     return end is not None and end.ours and asked(spec, lambda: spec.folder.has(FAILURE_FILE))
 
 
-def placed(spec: TrialSpec, session: str | None = None) -> TrialSpec:
+def placed(spec: TrialSpec) -> TrialSpec:
     """The trial with a whole GPU where it has failed on one that it shared; else as it is.
 
-    `session` and what makes a failure: see `failed_on_shared_gpu`. Raises as `asked` does.
+    Raises as `asked` does.
     """
-    if not spec.shares_gpu or not failed_on_shared_gpu(entries_of(spec), session):
+    if not spec.shares_gpu or not failed_on_shared_gpu(entries_of(spec)):
         return spec
     return replace(spec, gpus=1.0)
 
@@ -79,12 +83,46 @@ def forget_attempt(spec: TrialSpec) -> None:
         asked(spec, partial(spec.folder.remove, name))
 
 
+def note_failure(spec: TrialSpec, end: End | None, twice: bool) -> None:
+    """Write why a trial is given up, unless its last attempt did; `twice`: at the same step.
+
+    One that vanished without a word leaves it to who knows more. Raises as `asked` does.
+    """
+    if end is None or not (twice or not asked(spec, lambda: spec.folder.has(FAILURE_FILE))):
+        return
+    where = f"the trial failed twice after epoch {end.epoch}, step {end.step}: "
+    failure = TrialFailure(
+        trial=spec.name,
+        state=TrialState.FAILED,
+        reason=(where if twice else "") + end.reason,
+        traceback=end.traceback,
+        epoch=end.epoch + 1,
+        step=end.step,
+    )
+    content = (failure.model_dump_json(indent=2) + "\n").encode()
+    asked(spec, lambda: write_bytes(spec.folder, FAILURE_FILE, content))
+
+
 def has_begun(trial_dir: Path, session: str) -> bool:
     """Whether a trial runs, is over, or has had an attempt in this session; `trial_dir` is here."""
     if any((trial_dir / name).exists() for name in (PROGRESS_FILE, RESULT_FILE, FAILURE_FILE)):
         return True
     attempts = [entry for entry in entries_in(trial_dir) if isinstance(entry, Attempt)]
     return any(attempt.session == session for attempt in attempts)
+
+
+def history_of(spec: TrialSpec) -> list[dict[str, float]]:
+    """The figures of the epochs that the trial has finished. Raises as `asked` does."""
+    known = asked(spec, lambda: spec.folder.has(HISTORY_FILE))
+    if not known:
+        return []
+    text = asked(spec, lambda: spec.folder.read(HISTORY_FILE)).decode("utf-8", errors="replace")
+    rows = csv.DictReader(text.splitlines())
+    return [
+        {"epoch": int(row.pop("epoch"))}
+        | {name: float(value) for name, value in row.items() if value}
+        for row in rows
+    ]
 
 
 def entries_of(spec: TrialSpec) -> list[Entry]:

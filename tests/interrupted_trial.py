@@ -41,7 +41,7 @@ import numpy as np
 from datasets import files
 from datasets.batches import EvaluationBatches
 from tests import small_net
-from trainers import backend, checkpoint, checkpoint_writer, context, writing
+from trainers import backend, checkpoint, checkpoint_store, checkpoint_writer, context, writing
 from trainers.backend import replicas
 from trainers.books import Books
 from trainers.checkpoint import Checkpoint, Position
@@ -143,6 +143,21 @@ def in_checkpoint(number: int) -> None:
             kill()
 
     checkpoint.np.savez = savez  # type: ignore[assignment]
+
+
+def before_marker(number: int) -> None:
+    """End the process when the state of the `number`-th checkpoint is stored, and no marker."""
+    written = 0
+
+    def write_marker(*_: Any) -> None:
+        nonlocal written
+        written += 1
+        if written == number:
+            kill()
+        write_bytes(*_)
+
+    write_bytes = checkpoint_store.write_bytes
+    checkpoint_store.write_bytes = write_marker  # type: ignore[attr-defined]
 
 
 def in_result(name: str) -> None:
@@ -252,6 +267,8 @@ def arrange(moment: str, spec: TrialSpec) -> None:
         in_evaluation(int(where))
     elif kind == "kill-checkpoint":
         in_checkpoint(int(where))
+    elif kind == "kill-marker":
+        before_marker(int(where))
     elif kind == "kill-result":
         in_result(where)
     elif kind == "disk-error":
@@ -277,15 +294,15 @@ class KeepingContext(LocalContext):
         super().__init__(spec.trial_dir, spec.resilience)
         self._folder = spec.trial_dir.parent
 
-    def forget(self) -> None:
+    def finish(self) -> None:
         """See `TrialContext`."""
         self.flush()
-        for newest in self._store.names()[:1]:  # none, where it was finished before
-            with self._store.folder.local(newest) as path:
+        for newest in self._store.names()[:1]:
+            with self._store.folder.local(f"{newest}/{checkpoint_store.STATE_FILE}") as path:
                 arrays = checkpoint.read_checkpoint(path).arrays
             state = b"".join(arrays[name].tobytes() for name in sorted(arrays))
             (self._folder / "state").write_bytes(state)
-        super().forget()
+        super().finish()
 
 
 def asked_for(shards: Path, folder: Path, moments: list[str]) -> TrialSpec:

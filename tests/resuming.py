@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from datasets.folder import LocalFolder
-from trainers.checkpoint import CheckpointStore, read_checkpoint
+from trainers.checkpoint import read_checkpoint
+from trainers.checkpoint_store import STATE_FILE, CheckpointStore
 from trainers.result import (
     FAILURE_FILE,
     RESULT_FILE,
@@ -78,7 +79,7 @@ def failure_of(folder: Path) -> TrialFailure:
 def checkpoint_of(folder: Path) -> dict[str, np.ndarray]:
     """The arrays of a trial's newest checkpoint: weights, optimizer, metrics."""
     store = CheckpointStore(LocalFolder(folder / "trial" / "checkpoints"))
-    with store.folder.local(store.names()[0]) as path:
+    with store.folder.local(f"{store.names()[0]}/{STATE_FILE}") as path:
         return read_checkpoint(path).arrays
 
 

@@ -87,7 +87,7 @@ def main() -> None:
     from orchestrator.ray_environment import prepare_environment
 
     prepare_environment()
-    from orchestrator import cli, ray_run, ray_trial
+    from orchestrator import cli, ray_run, train_run
     from orchestrator.report.pictures import draw as pictures
     from tests.small_runs import train as work  # by its name, not as one of `__main__`
 
@@ -95,7 +95,7 @@ def main() -> None:
     sys.argv[0] = "__main__.py"  # as with `python -m orchestrator`: messages repeat the command
     holds = os.environ.get(HOLDS)
     work = partial(work, holds=Path(holds)) if holds else work
-    ray_run.TrainRun = partial(ray_trial.TrainRun, work=work)  # type: ignore[misc, assignment]
+    ray_run.TrainRun = partial(train_run.TrainRun, work=work)  # type: ignore[misc, assignment]
     cli.main()
 
 

@@ -153,40 +153,6 @@ def test_a_clock_set_back_gives_no_negative_time(tmp_path: Path, clock: Clock):
     assert second.account().seconds_lost == 0
 
 
-def fail(
-    folder: Path,
-    position: Position,
-    cause: Cause = Cause.FAILED,
-    session: str = "one",
-    shared_gpu: bool = False,
-) -> Books:
-    books = begin(folder, Position(), session, shared_gpu)
-    books.step(position)
-    books.end(cause, "ValueError: no", "Traceback …")
-    return books
-
-
-def test_two_failures_at_one_step_are_told_with_their_traceback(tmp_path: Path):
-    assert fail(tmp_path, Position(0, 3)).same_failure_twice() is None
-    twice = fail(tmp_path, Position(0, 3), Cause.OUT_OF_MEMORY).same_failure_twice()
-    assert twice is not None
-    assert (twice.position, twice.traceback) == (Position(0, 3), "Traceback …")
-
-
-@pytest.mark.parametrize("second", [Position(0, 4), Position(1, 3)])
-def test_failures_at_different_steps_are_tried_again(tmp_path: Path, second: Position):
-    fail(tmp_path, Position(0, 3))
-    assert fail(tmp_path, second).same_failure_twice() is None
-
-
-def test_a_failure_before_the_checkpoint_was_taken_up_is_another(tmp_path: Path):
-    fail(tmp_path, Position(0, 3))
-    books = Books(tmp_path, "one")
-    books.start()
-    books.end(Cause.FAILED, "no memory to build the model in")
-    assert books.same_failure_twice() is None
-
-
 def test_books_that_can_not_be_kept_end_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     books = begin(tmp_path, Position())
 
@@ -197,33 +163,6 @@ def test_books_that_can_not_be_kept_end_nothing(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(module.os, "pread", fail_to_write)
     books.step(Position(0, 4))
     assert books.reached() == Position(0, 4)
-
-
-def test_a_kill_or_a_notice_between_two_failures_starts_the_count_anew(tmp_path: Path):
-    fail(tmp_path, Position(0, 3))
-    begin(tmp_path, Position())  # killed
-    assert fail(tmp_path, Position(0, 3)).same_failure_twice() is None
-    begin(tmp_path, Position()).end(Cause.PREEMPTED)
-    assert fail(tmp_path, Position(0, 3)).same_failure_twice() is None
-
-
-def test_a_new_command_tries_again_what_failed_twice(tmp_path: Path):
-    fail(tmp_path, Position(0, 3))
-    fail(tmp_path, Position(0, 3))
-    assert Books(tmp_path, "two").same_failure_twice() is None
-
-
-def test_a_new_command_has_two_tries_too(tmp_path: Path):
-    fail(tmp_path, Position(0, 3))
-    fail(tmp_path, Position(0, 3))
-    assert fail(tmp_path, Position(0, 3), session="two").same_failure_twice() is None
-    assert fail(tmp_path, Position(0, 3), session="two").same_failure_twice() is not None
-
-
-def test_a_whole_gpu_has_two_tries_after_a_failure_on_a_shared_one(tmp_path: Path):
-    fail(tmp_path, Position(0, 3), shared_gpu=True)
-    assert fail(tmp_path, Position(0, 3)).same_failure_twice() is None
-    assert fail(tmp_path, Position(0, 3)).same_failure_twice() is not None
 
 
 def ended(
@@ -238,38 +177,35 @@ def ended(
 
 @pytest.mark.parametrize("cause", [Cause.OUT_OF_MEMORY, Cause.FAILED, Cause.HUNG])
 def test_a_failure_on_a_shared_gpu_is_remembered(cause: Cause, tmp_path: Path):
-    assert failed_on_shared_gpu(ended(tmp_path, cause), None)
+    assert failed_on_shared_gpu(ended(tmp_path, cause))
     begin(tmp_path, Position(), "two").end(Cause.STOPPED)
-    assert failed_on_shared_gpu(entries_in(tmp_path), "three")
+    assert failed_on_shared_gpu(entries_in(tmp_path))
 
 
 @pytest.mark.parametrize("cause", [Cause.PREEMPTED, Cause.STOPPED, Cause.STAGE_OVER])
 def test_an_interruption_is_no_failure_of_a_shared_gpu(cause: Cause, tmp_path: Path):
-    assert not failed_on_shared_gpu(ended(tmp_path, cause), "one")
+    assert not failed_on_shared_gpu(ended(tmp_path, cause))
 
 
 def test_a_trial_that_has_not_begun_has_not_failed(tmp_path: Path):
-    assert not failed_on_shared_gpu(entries_in(tmp_path), "one")
+    assert not failed_on_shared_gpu(entries_in(tmp_path))
 
 
 def test_errors_of_ours_and_on_whole_gpus_are_no_failures_of_a_shared_gpu(tmp_path: Path):
     for folder, how in (("ours", {"ours": True}), ("whole", {"shared_gpu": False})):
-        entries = ended(tmp_path / folder, Cause.FAILED, **how)
-        assert not failed_on_shared_gpu(entries, "one")
+        assert not failed_on_shared_gpu(ended(tmp_path / folder, Cause.FAILED, **how))
 
 
 def test_a_shared_gpu_is_blamed_for_a_process_that_vanished_and_not_for_a_lost_driver(
     tmp_path: Path,
 ):
-    entries = ended(tmp_path, None)
-    assert failed_on_shared_gpu(entries, "one")
-    assert not failed_on_shared_gpu(entries, "two")
-    assert not failed_on_shared_gpu(entries, None)  # it has finished, or its driver is gone
+    # The last of all: it has finished, or its driver is gone.
+    assert not failed_on_shared_gpu(ended(tmp_path, None))
     ended(tmp_path, Cause.STOPPED)
-    assert failed_on_shared_gpu(entries_in(tmp_path), None)
+    assert failed_on_shared_gpu(entries_in(tmp_path))
     begin(tmp_path / "other", Position(), shared_gpu=True)
     begin(tmp_path / "other", Position(), "two")
-    assert not failed_on_shared_gpu(entries_in(tmp_path / "other"), "two")
+    assert not failed_on_shared_gpu(entries_in(tmp_path / "other"))
 
 
 def test_books_of_a_trial_that_shares_no_gpu_are_what_they_were(tmp_path: Path):

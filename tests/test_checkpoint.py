@@ -9,7 +9,6 @@ import pytest
 from trainers.checkpoint import (
     Checkpoint,
     CheckpointMismatchError,
-    CheckpointStore,
     Clock,
     DamagedCheckpointError,
     HistoryRow,
@@ -18,6 +17,14 @@ from trainers.checkpoint import (
     Position,
     read_checkpoint,
     write_checkpoint,
+)
+from trainers.checkpoint_store import (
+    DAMAGED_FILE,
+    MARKER_FILE,
+    STATE_FILE,
+    CheckpointName,
+    CheckpointStore,
+    figures_of,
 )
 
 IDENTITY = Identity("resnet50-s0", "config", "data")
@@ -92,17 +99,97 @@ def test_a_damaged_newest_is_passed_over_for_the_one_before(
 ):
     store = CheckpointStore(tmp_path)
     store.save(made_up(1, 0))
-    newest = tmp_path / store.save(made_up(2, 0))
-    newest.write_bytes(newest.read_bytes()[:-100])
+    newest = tmp_path / str(store.save(made_up(2, 0)))
+    state = newest / STATE_FILE
+    state.write_bytes(state.read_bytes()[:-100])
     found = store.newest(IDENTITY)
     assert found is not None
     assert found.position == Position(1, 0)
     assert newest.name in caplog.text
+    assert {path.name for path in newest.iterdir()} == {DAMAGED_FILE, STATE_FILE}
 
 
 def test_what_a_killed_writer_leaves_is_not_a_checkpoint(tmp_path: Path):
-    (tmp_path / ".e000009-s000000000.abc.tmp.npz").write_bytes(b"half")
-    assert CheckpointStore(tmp_path).newest(IDENTITY) is None
+    store = CheckpointStore(tmp_path)
+    name = str(store.save(made_up(1, 0)))
+    half = tmp_path / "e000009-s000000000-a0001"
+    half.mkdir()
+    (half / STATE_FILE).write_bytes(b"half")
+    (tmp_path / ".staging-1").mkdir()
+    (tmp_path / ".staging-1" / STATE_FILE).write_bytes(b"half")
+    assert [str(one) for one in store.names()] == [name]
+    store.sweep()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_marker_without_its_files_is_no_checkpoint(tmp_path: Path):
+    store = CheckpointStore(tmp_path)
+    name = store.save(made_up(1, 0))
+    state = tmp_path / str(name) / STATE_FILE
+    assert [one for one, _ in store.whole()] == [name]
+    state.write_bytes(state.read_bytes()[:-1])
+    assert not list(store.whole())
+    state.unlink()
+    assert store.names() == []
+    (state.parent / MARKER_FILE).write_bytes(b"{")
+    state.touch()
+    assert not list(store.whole())
+
+
+def test_a_marker_tells_the_figures(tmp_path: Path):
+    store = CheckpointStore(tmp_path, attempt=7)
+    checkpoint = made_up(1, 5)
+    assert str(store.save(checkpoint)) == "e000001-s000000005-a0007"
+    ((_, marker),) = store.whole()
+    assert marker.figures == figures_of(checkpoint)
+    assert marker.figures["epoch"], marker.figures["step"] == (1, 5)
+    assert marker.figures["val_accuracy"] == 0.25
+
+
+class TestAnAttemptThatWasCutOff:
+    def test_can_not_take_the_place_of_what_a_later_one_has_written(self, tmp_path: Path):
+        before = CheckpointStore(tmp_path, attempt=1)
+        before.save(made_up(1, 0))
+        after = CheckpointStore(tmp_path, attempt=before.next_attempt())
+        mine = after.save(made_up(1, 2))
+        content = {path: path.read_bytes() for path in (tmp_path / str(mine)).iterdir()}
+        for step in (2, 4, 6):  # it does not know that it was
+            before.save(made_up(1, step))
+        assert {path: path.read_bytes() for path in content} == content
+        assert after.newest_position() == Position(1, 2)
+        assert after.names()[0] == mine
+        assert after.next_attempt() == 3
+
+    def test_leaves_what_can_be_gone_on_from_where_the_later_one_has_nothing_yet(
+        self, tmp_path: Path
+    ):
+        before, after = (CheckpointStore(tmp_path, attempt=number) for number in (1, 2))
+        for step in (2, 4):
+            before.save(made_up(0, step))
+        assert after.newest_position() == Position(0, 4)
+
+
+def test_names_are_read_back():
+    name = CheckpointName(12, Position(3, 45))
+    assert CheckpointName.parse(str(name)) == name
+    for text in ("e000003-s000000045.npz", "checkpoint_000001", ".staging-1", "COMPLETE"):
+        assert CheckpointName.parse(text) is None
+
+
+def test_what_an_earlier_version_wrote_is_taken_over(tmp_path: Path):
+    for epoch in (1, 2):
+        checkpoint = made_up(epoch, 0)
+        write_checkpoint(tmp_path / f"e{epoch:06d}-s000000000.npz", checkpoint)
+    store = CheckpointStore(tmp_path)
+    store.sweep()
+    found = store.newest(IDENTITY)
+    assert found is not None
+    assert_same(found, checkpoint)
+    assert [str(name) for name in store.names()] == [
+        "e000002-s000000000-a0000",
+        "e000001-s000000000-a0000",
+    ]
+    assert store.next_attempt() == 1
 
 
 @pytest.mark.parametrize(
@@ -138,10 +225,11 @@ def test_storage_that_does_not_answer_is_no_damage(tmp_path: Path, monkeypatch):
 def test_damaged_ones_do_not_crowd_out_what_is_written_after_them(tmp_path: Path):
     store = CheckpointStore(tmp_path)
     for step in (5, 6):
-        (tmp_path / store.save(replace(made_up(), position=Position(3, step)))).write_bytes(b"")
+        name = store.save(replace(made_up(), position=Position(3, step)))
+        (tmp_path / str(name) / STATE_FILE).write_bytes(b"")
     assert store.newest(IDENTITY) is None
     name = store.save(replace(made_up(), position=Position(0, 2)))
-    assert (tmp_path / name).exists()
+    assert store.names() == [name]
     assert store.newest_position() == Position(0, 2)
     found = store.newest(IDENTITY)
     assert found is not None

@@ -8,14 +8,14 @@ import pytest
 
 from tests.resuming import KILLED, assert_same_outcome, failure_of, finish, run
 from trainers.interruption import Cause
-from trainers.result import FAILURE_FILE, TrialState
+from trainers.result import FAILURE_FILE
 from trainers.watchdog import HUNG_EXIT_CODE
 
 pytestmark = pytest.mark.slow
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    return sorted((folder / "trial" / "checkpoints").glob("e*.npz"))
+    return sorted((folder / "trial" / "checkpoints").glob("e*/state.npz"))
 
 
 def inside_an_array(checkpoint: Path) -> int:
@@ -36,20 +36,6 @@ def test_an_error_is_tried_again_and_charged_to_its_cause(
     assert result.restarts_by_cause == {cause: 1}
     assert not (tmp_path / "trial" / FAILURE_FILE).exists()
     assert_same_outcome(undisturbed, tmp_path)
-
-
-def test_a_second_failure_at_the_same_step_is_the_last(small_shards: Path, tmp_path: Path):
-    for _ in range(2):
-        assert run(small_shards, tmp_path, "fail-step:4").returncode == 1
-    third = run(small_shards, tmp_path)  # nothing would be wrong with it
-    assert third.returncode == 1
-    failure = failure_of(tmp_path)
-    assert failure.state is TrialState.FAILED
-    assert (failure.epoch, failure.step) == (2, 1)
-    assert "failed twice" in failure.reason
-    assert (
-        "in interrupted_trial" in failure.traceback or "interrupted_trial.py" in failure.traceback
-    )
 
 
 def test_a_hung_trial_ends_and_is_resumed(small_shards: Path, undisturbed: Path, tmp_path: Path):
@@ -120,7 +106,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     newest.write_bytes(data)
     done = run(small_shards, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert newest.name in done.stderr
+    assert newest.parent.name in done.stderr
     assert_same_outcome(undisturbed, tmp_path)
 
 

@@ -10,7 +10,8 @@ import pytest
 from datasets.folder import Folder, LocalFolder, as_folder, write_bytes
 from tests.object_stores import s3
 from tests.test_checkpoint import made_up
-from trainers.checkpoint import CheckpointStore, Position
+from trainers.checkpoint import Position
+from trainers.checkpoint_store import CheckpointStore
 from trainers.context import LocalContext
 from trainers.home import LOG_BEFORE, OWNER_FILE, StoredHome
 from trainers.interruption import STOP_FILE

@@ -19,6 +19,7 @@ MOMENTS = (
     *(f"stop-step:{step}" for step in ALL_STEPS),
     *(f"kill-evaluate:{epoch + 1}" for epoch in range(EPOCHS)),
     *(f"kill-checkpoint:{number}" for number in range(1, 5)),
+    *(f"kill-marker:{number}" for number in (1, 4)),
     *(f"kill-result:{name}" for name in RESULT_FILES),
 )
 

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from rich.console import Console
 
 from tests.whole_runs import ONE, TRIALS, Run, files
 
@@ -28,7 +30,9 @@ def test_a_run_leaves_the_contracts_files(mobilenet: tuple[Run, str]):
     for name in ("history.csv", "predictions.parquet", "model.keras", "log.txt"):
         assert (folder / name).stat().st_size > 0
     assert list((folder / "tensorboard").glob("events*"))
-    assert not list((folder / "checkpoints").glob("*"))
+    assert [path.name for path in (folder / "checkpoints").glob("e*")] == [
+        "e000002-s000000000-a0001"
+    ]
     with (folder / "history.csv").open() as stream:
         epochs = list(csv.DictReader(stream))
     assert [row["epoch"] for row in epochs] == ["1", "2"]
@@ -41,7 +45,38 @@ def test_a_run_leaves_the_contracts_files(mobilenet: tuple[Run, str]):
     assert (run.folder / "report" / "index.html").stat().st_size > 10_000
     provenance = json.loads((run.folder / "provenance.json").read_text())
     assert provenance["versions"]["ray"].startswith("2.60")
-    assert not (run.folder / ".ray").exists()
+
+
+def test_ray_knows_every_epoch_and_has_a_checkpoint_that_plain_code_restores(
+    mobilenet: tuple[Run, str],
+):
+    """By Ray's own results, and Ray's own `Checkpoint`."""
+    import keras
+    import numpy as np
+    from ray import train, tune
+
+    run, _ = mobilenet
+    folder = run.trial(TRIAL)
+    (heard,) = tune.ResultGrid(tune.ExperimentAnalysis(str(run.folder / "tune")))
+    assert heard.metrics_dataframe is not None
+    with (folder / "history.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    for name in rows[0]:
+        assert list(heard.metrics_dataframe[name]) == [float(row[name]) for row in rows], name
+    assert heard.metrics is not None
+    assert heard.metrics["macro_f1"] == run.result(TRIAL).macro_f1
+    assert list((run.folder / "tune" / TRIAL).glob("events.out.tfevents*"))
+
+    trained = train.Result.from_path(str(folder / "checkpoints"))
+    assert trained.checkpoint is not None
+    assert trained.metrics is not None
+    assert heard.metrics["checkpoint_path"] == trained.checkpoint.path
+    assert trained.metrics["val_accuracy"] == float(rows[-1]["val_accuracy"])
+    weights = keras.models.load_model(folder / "model.keras").get_weights()
+    with trained.checkpoint.as_directory() as place:
+        state = np.load(Path(place) / "state.npz", allow_pickle=False)
+        stored = [state[name] for name in sorted(state.files) if name.startswith("model/")]
+    assert sorted(one.tobytes() for one in stored) == sorted(one.tobytes() for one in weights)
 
 
 def test_output_without_a_terminal_is_plain_lines(mobilenet: tuple[Run, str]):
@@ -89,3 +124,23 @@ def test_plain_keras_predicts_what_the_run_wrote(mobilenet: tuple[Run, str], tmp
         "assert (found.argmax(axis=1) == stored['predicted']).all()\n"
     )
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+
+
+def test_the_same_call_from_python_trains_nothing_and_has_the_checkpoint(
+    mobilenet: tuple[Run, str],
+):
+    import orchestrator
+
+    run, _ = mobilenet
+    settings = yaml.safe_load("\n".join(one.replace("=", ": ") for one in run.settings))
+    before = files(run.folder / "trials")
+    done = orchestrator.run_all(
+        run.folder, preset="demo", only=["mobilenet"], settings=settings, console=Console()
+    )
+    assert (done.exit_code, done.grid) == (0, None)
+    assert done.report == run.folder / "report" / "index.html"
+    checkpoint = done.checkpoint(TRIAL)
+    assert checkpoint is not None
+    with checkpoint.as_directory() as folder:
+        assert (Path(folder) / "state.npz").is_file()
+    assert files(run.folder / "trials") == before

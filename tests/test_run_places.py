@@ -20,6 +20,7 @@ from orchestrator.run_lock import run_lock
 from orchestrator.run_store import RUN_FILE, RunStore
 from tests.made_up_runs import finish
 from trainers.backend import environment
+from trainers.result import TrialState
 
 NAMES = ["resnet50", "nasnetmobile", "mobilenet"]
 
@@ -172,5 +173,8 @@ def test_a_continued_run_starts_what_takes_longest_by_its_own_rates(
         (store.trial_dir(f"{name}-s1") / "failure.json").unlink(missing_ok=True)
     assert len(measured_rates(store.trials(), 8, Resources(1, 0, 2))) == 3
     run_all(local, Console(quiet=True))
-    assert started[1] == ["nasnetmobile-s1", "mobilenet-s1", "resnet50-s1"]
+    to_do, done = started[1][:3], started[1][3:]
+    assert to_do == ["nasnetmobile-s1", "mobilenet-s1", "resnet50-s1"]
+    # Tune is told of these too.
+    assert done == [one.name for one in store.trials() if one.state is TrialState.FINISHED]
     assert store.read() == document

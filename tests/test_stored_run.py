@@ -81,7 +81,9 @@ def test_a_run_in_an_object_store(bucket: str, undisturbed_run: Run, tmp_path: P
         assert run.read(name) == (local / name).read_bytes(), name
     result = TrialResult.model_validate_json(run.read(f"{TRIAL}/{RESULT_FILE}"))
     assert result.restarts == 1
-    assert not [name for name in run.names() if "checkpoints" in name or ".ray" in name]
+    kept = {name.split("/")[3] for name in run.names() if name.startswith(f"{TRIAL}/checkpoints/e")}
+    assert kept == {"e000002-s000000000-a0002"}
+    assert not [name for name in run.names() if name.startswith("tune")]
     assert {"report/results.csv", "report/index.html", "run.yaml", f"{TRIAL}/log.txt"} <= set(
         run.names()
     )

@@ -10,7 +10,8 @@ from orchestrator.ray_environment import prepare_environment
 
 prepare_environment()
 
-from orchestrator import ray_run  # noqa: E402
+from orchestrator import trial_driver  # noqa: E402
+from orchestrator.trial_driver import TrialDrivers  # noqa: E402
 from orchestrator.trial_files import has_begun  # noqa: E402
 from tests.interrupted_trial import spec_of  # noqa: E402
 from trainers.books import Books  # noqa: E402
@@ -61,8 +62,8 @@ class Clock:
     [
         (0, "one", 0.0),
         (1, "one", 0.0),
-        (0, "before", ray_run._COURTESY_S),  # the first waits for a whole GPU, say
-        (1, "before", ray_run._HEAD_START_S),  # the one before was to start early
+        (0, "before", trial_driver._COURTESY_S),  # the first waits for a whole GPU, say
+        (1, "before", trial_driver._HEAD_START_S),  # the one before was to start early
     ],
 )
 def test_others_wait_only_for_those_that_have_not_begun(
@@ -78,7 +79,9 @@ def test_others_wait_only_for_those_that_have_not_begun(
     fits: list[str] = []
     run = SimpleNamespace(stop_file=spec.run_dir / STOP_FILE, fit=lambda one: fits.append(one.name))
     clock = Clock()
-    monkeypatch.setattr(ray_run, "time", clock)
-    ray_run._Drivers(spec.run_dir, specs, 1, run).drive({"trial": names[2]})
+    monkeypatch.setattr(trial_driver, "time", clock)
+    board = SimpleNamespace(rows=SimpleNamespace(remote=lambda *_: None))
+    monkeypatch.setattr(trial_driver.ray, "get", lambda *_, **__: [])
+    TrialDrivers(spec.run_dir, specs, 1, run, board).drive({"trial": names[2]})
     assert fits == [names[2]]
     assert clock.now == pytest.approx(waited_s, abs=0.3)  # it looks five times a second

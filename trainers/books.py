@@ -24,7 +24,6 @@ from trainers.entries import (
     Entry,
     Regained,
     Restored,
-    attempts_of,
     line_of,
     parse_entries,
 )
@@ -151,23 +150,6 @@ class Books:
             steps_repeated=sum(one.steps_repeated for one in entries if isinstance(one, Restored)),
             seconds_lost=sum(one.seconds_lost for one in entries if isinstance(one, Regained)),
         )
-
-    def same_failure_twice(self) -> End | None:
-        """The last end, when it and the one before were failures at one step.
-
-        Of this session, and on a GPU that is shared, or is not, as this one: what fails elsewhere
-        tells nothing of here.
-        """
-        here = self._session, self._shared_gpu
-        last = [
-            end
-            for attempt, end in attempts_of(self.entries())
-            if (attempt.session, attempt.shared_gpu) == here
-        ][-2:]
-        if len(last) < 2 or last[0] is None or last[1] is None:
-            return None
-        failures = all(end.cause.is_failure and end.is_on for end in last if end)
-        return last[1] if failures and last[0].position == last[1].position else None
 
     def close(self) -> None:
         """Close the position file."""

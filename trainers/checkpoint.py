@@ -1,15 +1,12 @@
 """Checkpoints: the whole state of a trial at one position, in one file.
 
-A checkpoint is one uncompressed `.npz`: every variable as an array, and a JSON record of the
-position, the history and what the state belongs to. It is written under another name and renamed,
-and the zip's CRC-32 of each member is checked on reading, so a file is either whole or passed over.
-Nothing in it is pickled.
+It is one uncompressed `.npz`: every variable as an array, and a JSON record of the position, the
+history and what the state belongs to. The zip's CRC-32 of each member is checked on reading, so a
+file is either whole or passed over. Nothing in it is pickled. `checkpoint_store` has the files.
 """
 
 import errno
 import json
-import logging
-import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,14 +14,8 @@ from typing import Any
 import numpy as np
 
 from datasets.errors import DataError, FerOrchError
-from datasets.folder import Place, as_folder
-
-logger = logging.getLogger(__name__)
 
 CHECKPOINT_VERSION = 1
-_NAME = re.compile(r"e\d{6}-s\d{9}\.npz")
-_LEFTOVER = re.compile(r"\.e.*\.tmp\.npz")
-_ANY = re.compile(r"e.*\.(npz|damaged)|\.e.*\.tmp\.npz")
 _META = "meta"
 
 # A damaged file can cause others, as EINVAL for a place outside of it.
@@ -118,7 +109,7 @@ class Checkpoint:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write one checkpoint file; under another name first (see `datasets.folder.Folder.write`)."""
+    """Write one checkpoint file."""
     record = {
         "identity": asdict(checkpoint.identity),
         "position": asdict(checkpoint.position),
@@ -165,85 +156,8 @@ def read_checkpoint(path: Path, called: str | None = None) -> Checkpoint:
         ) from error
 
 
-class CheckpointStore:
-    """The checkpoints of one trial in one folder; the newest `keep` stay.
-
-    At least two are kept: should the newest be damaged, the one before it is used.
-    """
-
-    def __init__(self, place: Place, keep: int = 2) -> None:
-        self.folder = as_folder(place)
-        self.keep = max(2, keep)
-
-    def names(self) -> list[str]:
-        """Checkpoint files, newest position first."""
-        return sorted((name for name in self.folder.names() if _NAME.fullmatch(name)), reverse=True)
-
-    def newest_position(self) -> Position | None:
-        """The position of the newest file by its name, whole or not; None where there is none."""
-        for name in self.names():
-            epoch, step = name.removeprefix("e").removesuffix(".npz").split("-s")
-            return Position(int(epoch), int(step))
-        return None
-
-    def save(self, checkpoint: Checkpoint) -> str:
-        """Write a checkpoint, then drop the oldest beyond `keep`; the name of its file."""
-        name = self.write(checkpoint)
-        self.prune(name)
-        return name
-
-    def write(self, checkpoint: Checkpoint) -> str:
-        """Write a checkpoint; the name of its file."""
-        position = checkpoint.position
-        name = f"e{position.epoch:06d}-s{position.step:09d}.npz"
-        self.folder.write(name, lambda path: write_checkpoint(path, checkpoint))
-        return name
-
-    def prune(self, name: str) -> None:
-        """Keep a checkpoint and the newest before it, `keep` in all."""
-        names = self.names()
-        if name not in names:
-            raise FileNotFoundError(f"{self.folder}/{name} is gone, though it was just written")
-        place = names.index(name)
-        # What lies ahead is of another past: training went back behind it.
-        for other in names[:place] + names[place + self.keep :]:
-            self.folder.remove(other)
-
-    def newest(self, identity: Identity) -> Checkpoint | None:
-        """The newest whole checkpoint; damaged ones are logged and passed over.
-
-        One that belongs to something else raises `CheckpointMismatchError`: using it would give
-        wrong numbers, and ignoring it would silently train again.
-        """
-        for name in self.names():
-            called = f"{self.folder}/{name}"
-            try:
-                with self.folder.local(name) as path:
-                    checkpoint = read_checkpoint(path, called)
-            except DamagedCheckpointError as error:
-                logger.warning("%s; using the one before it", error)
-                # Kept for whoever wants to know why.
-                self.folder.rename(name, name.removesuffix(".npz") + ".damaged")
-                continue
-            _check_identity(called, checkpoint.identity, identity)
-            return checkpoint
-        return None
-
-    def clear(self) -> None:
-        """Remove all checkpoints, once the trial's result is written."""
-        self._remove(_ANY)
-
-    def sweep(self) -> None:
-        """Remove what killed writers left behind; for the one process that owns the trial."""
-        self._remove(_LEFTOVER)
-
-    def _remove(self, pattern: re.Pattern[str]) -> None:
-        for name in self.folder.names():
-            if pattern.fullmatch(name):
-                self.folder.remove(name)
-
-
-def _check_identity(called: str, found: Identity, wanted: Identity) -> None:
+def check_identity(called: str, found: Identity, wanted: Identity) -> None:
+    """Raise `CheckpointMismatchError` where a checkpoint, called so, belongs to something else."""
     differing = [
         f"{name}: checkpoint {value!r}, this trial {asdict(wanted)[name]!r}"
         for name, value in asdict(found).items()

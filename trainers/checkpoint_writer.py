@@ -3,13 +3,16 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
 
 from datasets.errors import FerOrchError
 from trainers.checkpoint import Checkpoint
 
 T = TypeVar("T")
+Figures = Mapping[str, float]
 
 logger = logging.getLogger(__name__)
 
@@ -21,17 +24,22 @@ class StorageError(FerOrchError):
     """Storage has failed for longer than a trial waits for it."""
 
 
-def persist(act: Callable[[], T], what: str, patience_s: float) -> T:
+def persist(
+    act: Callable[[], T], what: str, patience_s: float, but: tuple[type[OSError], ...] = ()
+) -> T:
     """Call `act` until it succeeds, for at most `patience_s` seconds of failing; what it returns.
 
     Only `OSError` (full, absent or unreachable storage) is tried again, in pauses that double from
-    one second to half a minute. Raises `StorageError` when the patience ends.
+    one second to half a minute; errors of `but` are raised at once. Raises `StorageError` when the
+    patience ends.
     """
     end = time.monotonic() + patience_s
     pause = _FIRST_PAUSE_S
     while True:
         try:
             return act()
+        except but:
+            raise
         except OSError as error:
             left = end - time.monotonic()
             if left <= 0:
@@ -45,19 +53,27 @@ def persist(act: Callable[[], T], what: str, patience_s: float) -> T:
 
 
 class BackgroundWriter:
-    """Writes checkpoints in a thread, one at a time.
+    """Writes checkpoints and tells figures in a thread, one thing at a time.
 
-    While one is written the next may wait; a newer one takes the place of one that waits, so a slow
-    disk delays checkpoints and never the training. Storage that fails is tried again, and what
-    remains of an error is raised by the next call in the training's own thread.
+    While one checkpoint is written the next may wait; a newer one takes the place of one that
+    waits, so a slow disk delays checkpoints and never the training. Figures are all told, in their
+    order, once no checkpoint waits. Storage that fails is tried again, and what remains
+    of an error is raised by the next call in the training's own thread.
     """
 
-    def __init__(self, write: Callable[[Checkpoint], object], patience_s: float) -> None:
+    def __init__(
+        self,
+        write: Callable[[Checkpoint], object],
+        patience_s: float,
+        tell: Callable[[Figures], object] = lambda figures: None,
+    ) -> None:
         self._write = write
+        self._tell = tell
         self._patience_s = patience_s
         self._changed = threading.Condition()
         self._waiting: Checkpoint | None = None
-        self._writing = False
+        self._figures: deque[Figures] = deque()
+        self._busy = False
         self._closed = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="checkpoints", daemon=True)
@@ -70,10 +86,17 @@ class BackgroundWriter:
             self._waiting = checkpoint
             self._changed.notify_all()
 
+    def tell(self, figures: Figures) -> None:
+        """Hand over an epoch's figures; returns at once."""
+        with self._changed:
+            self._raise_error()
+            self._figures.append(figures)
+            self._changed.notify_all()
+
     def flush(self) -> None:
         """Wait until all that was handed over is durable; raises what kept it from that."""
         with self._changed:
-            self._changed.wait_for(lambda: self._error or not (self._waiting or self._writing))
+            self._changed.wait_for(lambda: self._error or not (self._has_work() or self._busy))
             self._raise_error()
 
     def close(self) -> None:
@@ -87,28 +110,36 @@ class BackgroundWriter:
         if self._error is not None:
             raise self._error
 
+    def _has_work(self) -> bool:
+        return self._waiting is not None or bool(self._figures)
+
     def _work(self) -> None:
-        while True:
+        while self._error is None:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting is not None or self._closed)
-                checkpoint, self._waiting = self._waiting, None
-                if checkpoint is None:
+                self._changed.wait_for(lambda: self._has_work() or self._closed)
+                if not self._has_work():
                     return
-                self._writing = True
-            error = self._written(checkpoint)
-            del checkpoint  # its arrays are as large as the model and the optimizer
+                act = self._next()
+                self._busy = True
+            error = self._done(act)
+            del act  # a checkpoint is as large as the model and the optimizer
             with self._changed:
-                self._writing = False
+                self._busy = False
                 self._error = error
                 self._changed.notify_all()
-            if error is not None:
-                return
 
-    def _written(self, checkpoint: Checkpoint) -> BaseException | None:
+    def _next(self) -> Callable[[], object]:
+        checkpoint, self._waiting = self._waiting, None
+        if checkpoint is None:
+            return partial(self._tell, self._figures.popleft())
         where = checkpoint.position
         what = f"writing the checkpoint of epoch {where.epoch}, step {where.step}"
+        return partial(persist, partial(self._write, checkpoint), what, self._patience_s)
+
+    @staticmethod
+    def _done(act: Callable[[], object]) -> BaseException | None:
         try:
-            persist(lambda: self._write(checkpoint), what, self._patience_s)
+            act()
         except Exception as error:  # it belongs to the training's thread
             return error
         return None

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from datasets.folder import Folder
-from trainers.checkpoint import Checkpoint, CheckpointStore, Identity
-from trainers.checkpoint_writer import BackgroundWriter, StorageError, persist
+from trainers.checkpoint import Checkpoint, Identity
+from trainers.checkpoint_store import CheckpointStore
+from trainers.checkpoint_writer import BackgroundWriter, Figures, StorageError, persist
 from trainers.home import Home, SharedHome, StoredHome
 from trainers.interruption import STOP_FILE, Cause
 from trainers.resilience import Resilience
@@ -49,8 +50,8 @@ class TrialContext(Protocol):
         """Return when the trial's files outlive this machine. Raises `OSError`."""
         ...
 
-    def report(self, metrics: dict[str, float]) -> None:
-        """Tell of a finished epoch. Once per epoch, never per batch."""
+    def report(self, figures: Figures) -> None:
+        """Tell of a finished epoch, maybe later. Once per epoch, never per batch."""
         ...
 
     def stop_requested(self) -> bool:
@@ -65,8 +66,10 @@ class TrialContext(Protocol):
         """End what works in the background."""
         ...
 
-    def forget(self) -> None:
-        """Drop the checkpoints: the trial's result is written, and is where it outlives them."""
+    def finish(self) -> None:
+        """The trial's result is written: put it where it outlives this machine, then drop all
+        checkpoints but the last, or that too where `Resilience.keep_last_checkpoint` says so.
+        """
         ...
 
 
@@ -100,6 +103,7 @@ class LocalContext:
             if run is None
             else StoredHome(trial_dir, run, resilience.storage_seconds)
         )
+        self._keep = int(resilience.keep_last_checkpoint)
         self._store = CheckpointStore(self._home.checkpoints)
         self._writer: BackgroundWriter | None = None
         self._looked_at = 0.0
@@ -128,21 +132,28 @@ class LocalContext:
 
         def read() -> Checkpoint | None:
             self._store.sweep()
+            self._store.attempt = self._store.next_attempt()
             return self._store.newest(identity)
 
         return persist(read, f"reading the checkpoints of {identity.trial}", self._patience_s)
 
     def save(self, checkpoint: Checkpoint) -> None:
         """See `TrialContext`."""
+        self._started().save(checkpoint)
+
+    def _started(self) -> BackgroundWriter:
         if self._writer is None:
-            self._writer = BackgroundWriter(self._save, self._patience_s)
-        self._writer.save(checkpoint)
+            self._writer = BackgroundWriter(self._save, self._patience_s, self._tell)
+        return self._writer
 
     def _save(self, checkpoint: Checkpoint) -> None:
         self._home.check_owner()
         name = self._store.write(checkpoint)
         self._home.check_owner()  # an upload takes minutes: what is there now may be another's
         self._store.prune(name)
+
+    def _tell(self, figures: Figures) -> None:
+        """Nobody listens here: the trial's files hold the same figures."""
 
     def flush(self) -> None:
         """See `TrialContext`."""
@@ -153,8 +164,9 @@ class LocalContext:
         """See `TrialContext`."""
         self._home.publish()
 
-    def report(self, metrics: dict[str, float]) -> None:
-        """Nobody listens here: the trial's files hold the same figures."""
+    def report(self, figures: Figures) -> None:
+        """See `TrialContext`."""
+        self._started().tell(figures)
 
     def stop_requested(self) -> bool:
         """See `TrialContext`."""
@@ -177,12 +189,15 @@ class LocalContext:
             self._writer.close()
             self._writer = None
 
-    def forget(self) -> None:
+    def finish(self) -> None:
         """See `TrialContext`."""
         self.close()
         persist(self._home.publish, "storing the trial's result", self._patience_s)
+        self._drop_checkpoints()
+
+    def _drop_checkpoints(self) -> None:
         try:
             self._home.check_owner()
-            self._store.clear()
+            self._store.clear(keep=self._keep)
         except OSError as error:  # the result is there; the next start of the run clears up
             logger.warning("checkpoints can't be removed: %s", error)

@@ -122,15 +122,14 @@ def attempts_of(entries: Sequence[Entry]) -> list[tuple[Attempt, End | None]]:
     return found
 
 
-def failed_on_shared_gpu(entries: Sequence[Entry], session: str | None) -> bool:
+def failed_on_shared_gpu(entries: Sequence[Entry]) -> bool:
     """Whether an attempt failed that shared its GPU: want of memory shows in many ways.
 
     By an error, a hang, or without a word while its driver went on: the next attempt is of the same
-    session. After the last one `session` goes on; None where the last did not vanish, or its driver
-    did too. An error of ours does not count, nor does an interruption.
+    session. An error of ours does not count, nor does an interruption.
     """
     attempts = attempts_of(entries)
-    then = [*(attempt.session for attempt, _ in attempts), session][1:]
+    then = [*(attempt.session for attempt, _ in attempts), None][1:]
     return any(
         may_lack_memory(attempt, end) if end else attempt.shared_gpu and attempt.session == after
         for (attempt, end), after in zip(attempts, then, strict=True)

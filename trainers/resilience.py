@@ -29,6 +29,10 @@ class Resilience(BaseModel):
     storage_seconds: float = Field(default=15.0, gt=0)
     """How often the small files of a trial whose run is in an object store are copied there."""
 
+    keep_last_checkpoint: bool = True
+    """Keep the last checkpoint of a finished trial, with its optimizer: three times as large as the
+    model with Adam."""
+
     @model_validator(mode="after")
     def _hang_after_storage(self) -> "Resilience":
         """A trial that waits for storage has not hung."""

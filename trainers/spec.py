@@ -38,6 +38,9 @@ class TrialSpec:
     until_epoch: int | None = None
     """Stop with a checkpoint after so many epochs, to go on later; None: train them all."""
 
+    attempt: int = 0
+    """The number of the attempt, under which its checkpoints go; above those of all before it."""
+
     storage: str | None = None
     """The address of the run in an object store, whose `trials/NAME` is the trial's then."""
 

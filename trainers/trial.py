@@ -10,7 +10,6 @@ from trainers import backend
 from trainers.books import Books
 from trainers.context import TrialContext
 from trainers.cores import own_cores
-from trainers.entries import End
 from trainers.interruption import Cause, TrialInterrupted
 from trainers.ownership import sole_owner
 from trainers.progress import ProgressWriter
@@ -30,10 +29,6 @@ from trainers.writing import write_failure
 logger = logging.getLogger(__name__)
 
 
-class NoProgressError(FerOrchError):
-    """The trial failed twice at the same step: it would fail there again."""
-
-
 def run_trial(spec: TrialSpec, context: TrialContext) -> TrialResult:
     """Run one trial to its end, or go on where its newest checkpoint stands.
 
@@ -45,7 +40,7 @@ def run_trial(spec: TrialSpec, context: TrialContext) -> TrialResult:
     with sole_owner(spec.trial_dir), context.attached():
         finished = read_record(spec.trial_dir / RESULT_FILE, TrialResult)
         if finished is not None:
-            context.forget()
+            context.finish()
             return finished
         books = Books(spec.trial_dir, spec.session, spec.shares_gpu)
         try:
@@ -55,8 +50,6 @@ def run_trial(spec: TrialSpec, context: TrialContext) -> TrialResult:
 
 
 def _attempt(spec: TrialSpec, context: TrialContext, books: Books) -> TrialResult:
-    if twice := books.same_failure_twice():
-        raise _no_progress(spec, twice)
     (spec.trial_dir / FAILURE_FILE).unlink(missing_ok=True)
     books.start()
     with suppress(OSError):  # so that an attempt that crashes at once is counted
@@ -105,7 +98,7 @@ def _train(session: Session, spec: TrialSpec, context: TrialContext) -> TrialRes
         evaluation = session.evaluate()
         session.end_epoch(logs, evaluation)
     result = session.write(evaluation or session.evaluate())
-    context.forget()
+    context.finish()
     return result
 
 
@@ -117,24 +110,6 @@ def _note_hang(context: TrialContext, books: Books, reason: str) -> None:
 def _cause(error: Exception) -> Cause:
     memory = isinstance(error, MemoryError) or backend.is_out_of_memory(error)
     return Cause.OUT_OF_MEMORY if memory else Cause.FAILED
-
-
-def _no_progress(spec: TrialSpec, end: End) -> NoProgressError:
-    error = NoProgressError(
-        f"the trial failed twice after epoch {end.epoch}, step {end.step}: {end.reason}"
-    )
-    write_failure(
-        spec.trial_dir,
-        TrialFailure(
-            trial=spec.name,
-            state="failed",
-            reason=str(error),
-            traceback=end.traceback,
-            epoch=end.epoch + 1,
-            step=end.step,
-        ),
-    )
-    return error
 
 
 def _failure(spec: TrialSpec, error: Exception) -> TrialFailure:

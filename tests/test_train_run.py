@@ -1,4 +1,4 @@
-"""What becomes of a trial that fails on a GPU that it shares: without Ray's processes."""
+"""What becomes of a trial whose attempts fail: without Ray's processes."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,16 +19,26 @@ prepare_environment()
 import ray.train  # noqa: E402
 
 from orchestrator import ray_trial  # noqa: E402
-from orchestrator.ray_trial import TrainRun, work  # noqa: E402
+from orchestrator.ray_trial import work  # noqa: E402
+from orchestrator.restarts import Loss  # noqa: E402
 from orchestrator.run_specs import trial_specs  # noqa: E402
 from orchestrator.run_store import RunStore  # noqa: E402
+from orchestrator.train_run import TrainRun, loss_of  # noqa: E402
 from tests.interrupted_trial import spec_of  # noqa: E402
 from trainers import trial  # noqa: E402
 from trainers.books import Books  # noqa: E402
+from trainers.checkpoint import Position  # noqa: E402
 from trainers.context import LocalContext  # noqa: E402
 from trainers.entries import End, entries_in  # noqa: E402
-from trainers.interruption import STOP_FILE, Cause  # noqa: E402
-from trainers.result import FAILURE_FILE, PROGRESS_FILE, RESULT_FILE, TrialFailure  # noqa: E402
+from trainers.interruption import STOP_FILE, Cause, TrialInterrupted  # noqa: E402
+from trainers.result import (  # noqa: E402
+    FAILURE_FILE,
+    PROGRESS_FILE,
+    RESULT_FILE,
+    TrialFailure,
+    TrialState,
+    read_record,
+)
 from trainers.session import CacheChangedError  # noqa: E402
 from trainers.spec import TrialSpec  # noqa: E402
 from trainers.trial import run_trial  # noqa: E402
@@ -61,7 +71,7 @@ class Acted(TrainRun):
 def fitted(spec: TrialSpec, *acts: Act) -> list[float]:
     """The parts of a GPU that a trial had, attempt by attempt."""
     root = spec.run_dir
-    run = Acted(Resources(1, 1.0, 2), 2, root / "scratch", root / STOP_FILE, acts=list(acts))
+    run = Acted(Resources(1, 1.0, 2), 2, root / STOP_FILE, acts=list(acts))
     run.fit(spec)
     return run.gpus
 
@@ -165,9 +175,9 @@ def test_a_failure_on_a_shared_gpu_leads_to_a_whole_one(
 def test_on_a_whole_gpu_a_failure_is_what_it_was(spec: TrialSpec):
     whole = replace(spec, gpus=1.0)
     with pytest.raises(ray.train.TrainingFailedError):
-        fitted(whole, killed_at_once)
+        fitted(whole, *[killed_at_once] * 3)
     with pytest.raises(ray.train.TrainingFailedError):
-        fitted(spec, failed, killed_at_once)
+        fitted(spec, failed, *[killed_at_once] * 3)
 
 
 def test_what_comes_again_on_a_share_ends(spec: TrialSpec):
@@ -180,10 +190,7 @@ def test_a_worker_that_could_not_begin_is_not_sent_on_for_the_failure_before(spe
     assert fitted(spec, failed, lambda _: None) == [0.5, 1]  # another process has the trial
 
 
-@pytest.mark.parametrize(("gpus", "failures"), [(0.5, 0), (1.0, 2), (0, 2)])
-def test_train_does_not_start_a_trial_again_on_its_share(
-    gpus: float, failures: int, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
-):
+def test_train_starts_no_trial_again_by_itself(spec: TrialSpec, monkeypatch: pytest.MonkeyPatch):
     asked = []
 
     def trainer(_: object, **options: object) -> SimpleNamespace:
@@ -191,10 +198,67 @@ def test_train_does_not_start_a_trial_again_on_its_share(
         return SimpleNamespace(fit=lambda: None)
 
     monkeypatch.setattr(lean_trainer, "LeanTrainer", trainer)
-    run = TrainRun(Resources(1, 1.0, 2), 2, spec.run_dir / "scratch", spec.run_dir / STOP_FILE)
-    run.fit(replace(spec, gpus=gpus))
+    run = TrainRun(Resources(1, 1.0, 2), 2, spec.run_dir / STOP_FILE)
+    run.fit(spec)
     (options,) = asked
-    assert options["run_config"].failure_config.max_failures == failures
+    policy = options["run_config"].failure_config
+    limits = policy.max_failures, policy.max_preemption_failures, policy.controller_failure_limit
+    assert limits == (0, 0, 0)
+
+
+def fails_at(epoch: int, step: int, cause: Cause = Cause.FAILED) -> Act:
+    """An attempt that takes up its checkpoint and fails after a step."""
+
+    def act(spec: TrialSpec) -> None:
+        books = Books(spec.trial_dir, spec.session, spec.shares_gpu)
+        books.start()
+        books.restored(Position(), steps_per_epoch=9)
+        books.step(Position(epoch, step))
+        books.end(cause, "ValueError: no", "Traceback …")
+        books.close()
+        raise ray.train.TrainingFailedError
+
+    return act
+
+
+@pytest.mark.parametrize("second", [Cause.FAILED, Cause.HUNG])
+def test_a_second_failure_at_the_same_step_is_the_last(second: Cause, spec: TrialSpec):
+    whole = replace(spec, gpus=1.0)
+    with pytest.raises(ray.train.TrainingFailedError):
+        fitted(whole, fails_at(0, 2), fails_at(1, 3), fails_at(1, 3, second), finished)
+    failure = read_record(spec.trial_dir / FAILURE_FILE, TrialFailure)
+    assert failure is not None
+    assert failure.state is TrialState.FAILED
+    assert (failure.epoch, failure.step) == (2, 3)
+    assert failure.reason == "the trial failed twice after epoch 1, step 3: ValueError: no"
+    assert failure.traceback == "Traceback …"
+
+
+def test_a_trial_that_hung_too_often_says_so(spec: TrialSpec):
+    """Its process ends at once then, and writes no `failure.json`."""
+    acts = [fails_at(0, step, Cause.HUNG) for step in range(1, 4)]
+    with pytest.raises(ray.train.TrainingFailedError):
+        fitted(replace(spec, gpus=1.0), *acts)
+    failure = read_record(spec.trial_dir / FAILURE_FILE, TrialFailure)
+    assert failure is not None
+    assert (failure.epoch, failure.step, failure.reason) == (1, 3, "ValueError: no")
+
+
+@pytest.mark.parametrize(
+    ("error", "loss"),
+    [
+        (ray.train.WorkerGroupError("no", {0: ValueError("no")}), Loss.WORKER),
+        (ray.train.WorkerGroupError("gone", {0: ray.exceptions.RayActorError()}), Loss.WORKER),
+        (
+            ray.train.WorkerGroupError("gone", {0: ray.exceptions.RayActorError(preempted=True)}),
+            Loss.MACHINE,
+        ),
+        (ray.train.ControllerError(RuntimeError("no worker")), Loss.START),
+        (ray.exceptions.RayActorError(), Loss.CONTROLLER),
+    ],
+)
+def test_what_was_lost_is_told_from_what_train_raises(error: Exception, loss: Loss):
+    assert loss_of(error) is loss
 
 
 class TestTheWorker:
@@ -219,6 +283,18 @@ class TestTheWorker:
         with pytest.raises(RuntimeError):
             work({"spec": spec})
         assert not (spec.trial_dir / FAILURE_FILE).exists()
+
+    @pytest.mark.parametrize("cause", [Cause.STAGE_OVER, Cause.STOPPED, Cause.PREEMPTED])
+    def test_comes_back_from_an_interruption(
+        self, cause: Cause, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
+    ):
+        """Train takes the trial for done, and starts it no more; what is next the books say."""
+
+        def run(*_: object) -> None:
+            raise TrialInterrupted(cause)
+
+        monkeypatch.setattr(trial, "run_trial", run)
+        work({"spec": spec})
 
     def test_tells_train_of_it_on_a_whole_one(
         self, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch

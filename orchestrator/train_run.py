@@ -1,0 +1,201 @@
+"""How one trial becomes Ray Train runs, attempt by attempt: the driver's side."""
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+from ray.train import UserCallback
+
+from orchestrator.board import Row
+from orchestrator.plan import Resources
+from orchestrator.ray_register import repair
+from orchestrator.ray_storage import storage_of
+from orchestrator.ray_trial import work
+from orchestrator.restarts import Ended, Loss, Next, Tally, decide, failed_twice
+from orchestrator.trial_files import (
+    asked,
+    checkpoints_of,
+    entries_of,
+    forget_attempt,
+    is_over,
+    last_end,
+    newest_checkpoint,
+    note_failure,
+)
+from trainers.checkpoint_store import KEEP
+from trainers.checkpoint_writer import StorageError
+from trainers.home import CHECKPOINT_DIR
+from trainers.result import RESULT_FILE
+from trainers.spec import TrialSpec
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_PATH = "checkpoint_path"
+"""In Tune's figures: where Train has the checkpoint, named as Ray's own callback names it."""
+
+# Before another start where none has come to an attempt; each is twice the one before.
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 30.0
+
+
+class Hear(UserCallback):  # type: ignore[misc]  # Ray's class has no types
+    """Tells the board of each epoch, and of the checkpoint that Train has then.
+
+    It lives in the process of Train's controller.
+    """
+
+    def __init__(self, board: Any, trial: str) -> None:
+        self._board = board
+        self._trial = trial
+        self._path: str | None = None
+
+    def after_report(
+        self, run_context: Any, metrics: list[Row], checkpoint: ray.train.Checkpoint | None
+    ) -> None:
+        """See `ray.train.UserCallback`; a report has a checkpoint, or is an epoch's figures."""
+        if checkpoint is not None:
+            self._path = checkpoint.path
+            return
+        path = {} if self._path is None else {CHECKPOINT_PATH: self._path}
+        self._board.heard.remote(self._trial, metrics[0] | path)
+
+
+@dataclass(frozen=True)
+class TrainRun:
+    """How one trial becomes Ray Train runs.
+
+    `stop_file` is there when the run is to stop. `board`, a handle of `orchestrator.board`, hears
+    of each epoch. `work` is what the worker runs.
+    """
+
+    resources: Resources
+    max_failures: int
+    stop_file: Path
+    board: Any = None
+    work: Callable[[dict[str, Any]], None] = work
+
+    def fit(self, spec: TrialSpec) -> None:
+        """Run the trial until it is over or the run is to stop; `restarts` has the policy.
+
+        A trial that is given up raises what ended its last attempt.
+        """
+        tally = Tally()
+        while not self.stop_file.exists():
+            spec = _numbered(spec)
+            before, known = newest_checkpoint(spec), len(entries_of(spec))
+            error = self._attempted(spec)
+            ended = replace(
+                _ended(spec, error, known),
+                got_on=error is not None and newest_checkpoint(spec) != before,
+            )
+            what, tally = decide(ended, tally, self.max_failures)
+            if what is Next.LEAVE:
+                _settle(spec)
+                return
+            if what is Next.GIVE_UP and error is not None:
+                note_failure(spec, ended.last, twice=ended.repeats)
+                raise error
+            if what is Next.WHOLE_GPU:
+                forget_attempt(spec)
+                spec = replace(spec, gpus=1.0)
+            self._pause(tally.starts)
+
+    def _attempted(self, spec: TrialSpec) -> Exception | None:
+        """What ended the attempt; None where its worker came back."""
+        ended: Exception | None = None
+        try:
+            self._fit_once(spec)
+        except (ray.train.TrainingFailedError, ray.exceptions.RayActorError) as error:
+            ended = error
+        return ended
+
+    def _pause(self, starts: int) -> None:
+        if not starts:
+            return
+        end = time.monotonic() + min(_FIRST_PAUSE_S * 2 ** (starts - 1), _LONGEST_PAUSE_S)
+        while time.monotonic() < end and not self.stop_file.exists():
+            time.sleep(0.1)
+
+    def _fit_once(self, spec: TrialSpec) -> None:
+        # Heavy, and the worker, which is sent this class' `work`, does not need it.
+        from orchestrator.lean_trainer import LeanTrainer
+
+        gpus = spec.gpus
+        LeanTrainer(
+            self.work,
+            train_loop_config={"spec": spec},
+            scaling_config=ray.train.ScalingConfig(
+                # One worker a trial, also on a laptop: Keras 3 does not train over several.
+                num_workers=1,
+                use_gpu=gpus > 0,
+                resources_per_worker={"CPU": self.resources.cpus} | ({"GPU": gpus} if gpus else {}),
+            ),
+            run_config=ray.train.RunConfig(
+                name=CHECKPOINT_DIR,
+                **storage_of(spec.folder, 60 * spec.resilience.storage_minutes),
+                checkpoint_config=ray.train.CheckpointConfig(num_to_keep=KEEP),
+                callbacks=[] if self.board is None else [Hear(self.board, spec.name)],
+                # `restarts` decides: Train knows no other place to train on.
+                failure_config=ray.train.FailureConfig(
+                    max_failures=0, max_preemption_failures=0, controller_failure_limit=0
+                ),
+            ),
+        ).fit()
+
+
+def _numbered(spec: TrialSpec) -> TrialSpec:
+    """The trial with a number for its next attempt, and Train's register put right for that."""
+    store = checkpoints_of(spec)
+    asked(spec, lambda: repair(store))
+    return replace(spec, attempt=max(spec.attempt + 1, asked(spec, store.next_attempt)))
+
+
+def _settle(spec: TrialSpec) -> None:
+    """Drop what a finished trial is not to keep; what can't be now, is at the run's next start."""
+    with suppress(StorageError):
+        if asked(spec, lambda: spec.folder.has(RESULT_FILE)):
+            keep = int(spec.resilience.keep_last_checkpoint)
+            asked(spec, lambda: repair(checkpoints_of(spec), keep))
+
+
+def _ended(spec: TrialSpec, error: Exception | None, known: int) -> Ended:
+    """How the attempt ended before which the books had `known` entries; but for `got_on`."""
+    entries = entries_of(spec)
+    return Ended(
+        lost=None if error is None else loss_of(error),
+        last=last_end(entries[known:]),
+        is_over=error is not None and is_over(spec),
+        repeats=failed_twice(entries, spec.session, spec.shares_gpu) is not None,
+        shares_gpu=spec.shares_gpu,
+    )
+
+
+def checkpoint_figure(spec: TrialSpec) -> dict[str, str]:
+    """Where the trial's newest checkpoint is, as Ray calls that; empty where there is none."""
+    store = checkpoints_of(spec)
+    names = asked(spec, store.names)
+    if not names:
+        return {}
+    place = storage_of(store.folder, patience_s=0)["storage_path"]
+    return {CHECKPOINT_PATH: f"{place}/{names[0]}"}
+
+
+def loss_of(error: Exception) -> Loss:
+    """What was lost by what `fit` raised."""
+    if isinstance(error, ray.train.PreemptionError):
+        return Loss.MACHINE
+    if isinstance(error, ray.train.ControllerError):
+        return Loss.START
+    if not isinstance(error, ray.train.TrainingFailedError):
+        return Loss.CONTROLLER
+    failures = getattr(error, "worker_failures", {}).values()
+    # Train wraps what Ray says of a process that died.
+    deaths = [getattr(failure, "health_check_failure", failure) for failure in failures]
+    preempted = any(getattr(death, "preempted", False) for death in deaths)
+    return Loss.MACHINE if preempted else Loss.WORKER
