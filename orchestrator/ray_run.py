@@ -54,7 +54,12 @@ _HEALTH_CHECK_S = "0.2"
 
 @contextmanager
 def ray_session(address: str | None) -> Iterator[None]:
-    """Start Ray on this machine, or connect to a cluster; our code travels with the job."""
+    """Start Ray on this machine, or connect to a cluster; our code travels with the job.
+
+    Raises `ConfigError` where that can't be done, or Ray runs in this process already.
+    """
+    if ray.is_initialized():
+        raise ConfigError("Ray runs in this process already: end that first, by ray.shutdown()")
     for name in ("ray", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
     options: dict[str, Any] = {"address": address}
@@ -65,13 +70,30 @@ def ray_session(address: str | None) -> Iterator[None]:
             "num_gpus": local_gpus(),
             "include_dashboard": False,
         }
+    before = signal.getsignal(signal.SIGTERM)
     _connect(options, _runtime_env(drains=address is not None))
-    # ray.init puts its own handler there, which ends the process as if the run were over.
+    try:
+        with _sigterm_is_an_interrupt(before):
+            yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _sigterm_is_an_interrupt(after: Any) -> Iterator[None]:
+    """Let SIGTERM raise `KeyboardInterrupt` in the block; `after` is the handler after it.
+
+    ray.init puts its own handler there, which ends the process as if the run were over. In another
+    thread than the main one neither can.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     signal.signal(signal.SIGTERM, _raise_interrupt)
     try:
         yield
     finally:
-        ray.shutdown()
+        signal.signal(signal.SIGTERM, after)
 
 
 def _connect(options: dict[str, Any], runtime_env: dict[str, Any]) -> None:
@@ -116,6 +138,7 @@ def _runtime_env(drains: bool) -> dict[str, Any]:
             "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": _HEALTH_CHECK_S,
             "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": _PLACE_WAIT_S,
             WATCHER: "1" if drains else "0",
+            "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",  # a notice may be 30 s short
             "RAY_USAGE_STATS_ENABLED": "0",
         },
     }

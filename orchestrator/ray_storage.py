@@ -7,12 +7,13 @@ they are tried again as ours are.
 
 import io
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import pyarrow as pa
 from pyarrow import fs
 
-from datasets.folder import Folder
+from datasets.folder import Folder, LocalFolder
 from datasets.remote_folder import RemoteFolder
 from trainers.checkpoint_writer import persist
 
@@ -22,7 +23,8 @@ T = TypeVar("T")
 def storage_of(folder: Folder, patience_s: float) -> dict[str, Any]:
     """What tells `ray.train.RunConfig` to keep a run in a folder."""
     if not isinstance(folder, RemoteFolder):
-        return {"storage_path": str(folder)}
+        place = folder.path.absolute() if isinstance(folder, LocalFolder) else folder
+        return {"storage_path": str(place)}
     system, path = folder.opened()
     return {
         "storage_path": path,
@@ -127,10 +129,13 @@ class _Upload(io.BytesIO):
 
     def __init__(self, handler: PatientHandler, path: str, metadata: dict[str, str]) -> None:
         super().__init__()
-        self._upload = lambda data: handler.upload(path, data, metadata)
+        self._upload = partial(handler.upload, path, metadata=metadata)
 
     def close(self) -> None:
         """Upload."""
-        if not self.closed:
+        if self.closed:
+            return
+        try:
             self._upload(self.getvalue())
-        super().close()
+        finally:  # or it is closed, and uploaded, once more when it is collected
+            super().close()

@@ -81,7 +81,7 @@ class RayContext(LocalContext):
             try:
                 with handed.as_directory() as folder:
                     return self._store.read(name, Path(folder) / STATE_FILE, identity)
-            except DamagedCheckpointError as error:
+            except (DamagedCheckpointError, FileNotFoundError) as error:
                 log.warning("%s", error)
         return self._store.newest(identity)
 
@@ -95,6 +95,7 @@ class RayContext(LocalContext):
         """
         self._home.check_owner()
         name = self._store.write(checkpoint)
+        self._home.check_owner()
         storage = ray.train.get_context().get_storage()
         path = storage.build_checkpoint_path_from_name(str(name))
         with self._alone:
@@ -113,10 +114,9 @@ class RayContext(LocalContext):
         """See `TrialContext`: Train has registered what was reported, too."""
         super().flush()
         if self._writer is not None:
-            with suppress(ray.exceptions.RayError):  # a controller that is gone: see _COMMIT_S
-                ray.train.get_all_reported_checkpoints(
-                    CheckpointConsistencyMode.COMMITTED, timeout_s=_COMMIT_S
-                )
+            asking = threading.Thread(target=_await_commit, name="commit", daemon=True)
+            asking.start()
+            asking.join(_COMMIT_S)
 
     def _drop_checkpoints(self) -> None:
         """The driver does, in Train's register too, once Train is done with the trial."""
@@ -163,6 +163,13 @@ def work(config: dict[str, Any]) -> None:
             log.exception("the trial failed on a GPU that it shares")
             asked(spec, lambda: spec.folder.remove(FAILURE_FILE))
         raise
+
+
+def _await_commit() -> None:
+    with suppress(ray.exceptions.RayError):  # a controller that is gone: see _COMMIT_S
+        ray.train.get_all_reported_checkpoints(
+            CheckpointConsistencyMode.COMMITTED, timeout_s=_COMMIT_S
+        )
 
 
 def _send_output_to(path: Path) -> None:

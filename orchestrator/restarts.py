@@ -85,7 +85,7 @@ def decide(ended: Ended, before: Tally, max_failures: int) -> tuple[Next, Tally]
     if ended.shares_gpu and not (ended.last and ended.last.ours):  # want of memory shows in any way
         return Next.WHOLE_GPU, Tally()
     tally = Tally(1 if ended.got_on else before.failures + 1)
-    enough = ended.repeats or tally.failures > max_failures
+    enough = ended.repeats or (not ended.got_on and tally.failures > max_failures)
     return (Next.GIVE_UP if enough else Next.AGAIN), tally
 
 

@@ -30,6 +30,7 @@ from orchestrator.trial_files import (
 )
 from trainers.checkpoint_store import KEEP
 from trainers.checkpoint_writer import StorageError
+from trainers.entries import Attempt
 from trainers.home import CHECKPOINT_DIR
 from trainers.result import RESULT_FILE
 from trainers.spec import TrialSpec
@@ -39,7 +40,7 @@ logger = logging.getLogger(__name__)
 CHECKPOINT_PATH = "checkpoint_path"
 """In Tune's figures: where Train has the checkpoint, named as Ray's own callback names it."""
 
-# Before another start where none has come to an attempt; each is twice the one before.
+# Before another start where it was not the trial that failed; each is twice the one before.
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 
@@ -101,10 +102,11 @@ class TrainRun:
             if what is Next.GIVE_UP and error is not None:
                 note_failure(spec, ended.last, twice=ended.repeats)
                 raise error
+            forget_attempt(spec)
             if what is Next.WHOLE_GPU:
-                forget_attempt(spec)
                 spec = replace(spec, gpus=1.0)
-            self._pause(tally.starts)
+            # What Ray could not start, or its controller could not store, it may a little later.
+            self._pause(tally.failures if ended.lost is Loss.CONTROLLER else tally.starts)
 
     def _attempted(self, spec: TrialSpec) -> Exception | None:
         """What ended the attempt; None where its worker came back."""
@@ -115,10 +117,10 @@ class TrainRun:
             ended = error
         return ended
 
-    def _pause(self, starts: int) -> None:
-        if not starts:
+    def _pause(self, times: int) -> None:
+        if not times:
             return
-        end = time.monotonic() + min(_FIRST_PAUSE_S * 2 ** (starts - 1), _LONGEST_PAUSE_S)
+        end = time.monotonic() + min(_FIRST_PAUSE_S * 2 ** (times - 1), _LONGEST_PAUSE_S)
         while time.monotonic() < end and not self.stop_file.exists():
             time.sleep(0.1)
 
@@ -153,7 +155,9 @@ def _numbered(spec: TrialSpec) -> TrialSpec:
     """The trial with a number for its next attempt, and Train's register put right for that."""
     store = checkpoints_of(spec)
     asked(spec, lambda: repair(store))
-    return replace(spec, attempt=max(spec.attempt + 1, asked(spec, store.next_attempt)))
+    begun = sum(isinstance(one, Attempt) for one in entries_of(spec))
+    number = max(spec.attempt + 1, begun + 1, asked(spec, store.next_attempt))
+    return replace(spec, attempt=number)
 
 
 def _settle(spec: TrialSpec) -> None:
@@ -167,8 +171,11 @@ def _settle(spec: TrialSpec) -> None:
 def _ended(spec: TrialSpec, error: Exception | None, known: int) -> Ended:
     """How the attempt ended before which the books had `known` entries; but for `got_on`."""
     entries = entries_of(spec)
+    lost = None if error is None else loss_of(error)
+    if lost is Loss.START and any(isinstance(one, Attempt) for one in entries[known:]):
+        lost = Loss.CONTROLLER  # it had begun: an error of the controller's while it trained
     return Ended(
-        lost=None if error is None else loss_of(error),
+        lost=lost,
         last=last_end(entries[known:]),
         is_over=error is not None and is_over(spec),
         repeats=failed_twice(entries, spec.session, spec.shares_gpu) is not None,

@@ -17,9 +17,9 @@ from ray import tune
 
 from orchestrator.board import Row
 from orchestrator.train_run import TrainRun, checkpoint_figure
-from orchestrator.trial_files import has_begun, history_of
+from orchestrator.trial_files import has_begun, history_of, result_of
 from trainers.home import TRIALS_DIR
-from trainers.result import RESULT_FILE, TrialResult, read_record
+from trainers.result import RESULT_FILE
 from trainers.spec import TrialSpec
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class TrialDrivers:
     def _tell_end(self, spec: TrialSpec, told: "_Told") -> None:
         """What the board has missed, and the last epoch with the result's figures."""
         told.all_of(history_of(spec))
-        result = read_record(self._record(spec) / RESULT_FILE, TrialResult)
+        result = result_of(spec)
         more = {} if result is None else {name: getattr(result, name) for name in _OF_RESULT}
         told.last(more | checkpoint_figure(spec))
 
@@ -83,6 +83,8 @@ class TrialDrivers:
             try:
                 asked = self.board.rows.remote(spec.name, known, 1.0)
                 rows = ray.get(asked, timeout=_ASK_S)
+            except ray.exceptions.GetTimeoutError:
+                continue
             except ray.exceptions.RayError:
                 logger.warning("the board does not answer: Tune hears of the epochs at the end")
                 done.exception()

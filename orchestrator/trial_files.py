@@ -27,6 +27,7 @@ from trainers.result import (
     PROGRESS_FILE,
     RESULT_FILE,
     TrialFailure,
+    TrialResult,
     TrialState,
 )
 from trainers.spec import TrialSpec
@@ -112,17 +113,31 @@ def has_begun(trial_dir: Path, session: str) -> bool:
 
 
 def history_of(spec: TrialSpec) -> list[dict[str, float]]:
-    """The figures of the epochs that the trial has finished. Raises as `asked` does."""
+    """The figures of the epochs that the trial has finished; ends at a row that can't be read.
+
+    Raises as `asked` does.
+    """
     known = asked(spec, lambda: spec.folder.has(HISTORY_FILE))
     if not known:
         return []
     text = asked(spec, lambda: spec.folder.read(HISTORY_FILE)).decode("utf-8", errors="replace")
-    rows = csv.DictReader(text.splitlines())
-    return [
-        {"epoch": int(row.pop("epoch"))}
-        | {name: float(value) for name, value in row.items() if value}
-        for row in rows
-    ]
+    found: list[dict[str, float]] = []
+    for row in csv.DictReader(text.splitlines()):
+        try:
+            epoch = int(row.pop("epoch"))
+            found.append(
+                {"epoch": epoch} | {name: float(value) for name, value in row.items() if value}
+            )
+        except (KeyError, TypeError, ValueError):
+            break
+    return found
+
+
+def result_of(spec: TrialSpec) -> TrialResult | None:
+    """The trial's result, None where it has none. Raises as `asked` does."""
+    if not asked(spec, lambda: spec.folder.has(RESULT_FILE)):
+        return None
+    return TrialResult.model_validate_json(asked(spec, lambda: spec.folder.read(RESULT_FILE)))
 
 
 def entries_of(spec: TrialSpec) -> list[Entry]:

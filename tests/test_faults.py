@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.resuming import KILLED, assert_same_outcome, failure_of, finish, run
+from trainers.checkpoint_store import MARKER_FILE, STATE_FILE
 from trainers.interruption import Cause
 from trainers.result import FAILURE_FILE
 from trainers.watchdog import HUNG_EXIT_CODE
@@ -15,7 +16,9 @@ pytestmark = pytest.mark.slow
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    return sorted((folder / "trial" / "checkpoints").glob("e*/state.npz"))
+    """The states of those that are whole."""
+    marked = sorted((folder / "trial" / "checkpoints").glob(f"e*/{MARKER_FILE}"))
+    return [marker.with_name(STATE_FILE) for marker in marked]
 
 
 def inside_an_array(checkpoint: Path) -> int:

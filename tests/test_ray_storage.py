@@ -1,5 +1,6 @@
 """The storage of Ray's own files: it is asked again while it fails, and writes whole files."""
 
+import gc
 import pickle
 from pathlib import Path
 
@@ -65,6 +66,19 @@ def test_it_is_asked_again_while_it_fails(tmp_path: Path):
     system.delete_file(path)
     assert failing.left == 0
     assert not (tmp_path / "one").exists()
+
+
+def test_what_can_not_be_written_is_tried_once_to_the_end_of_patience(tmp_path: Path):
+    failing = Failing(0)
+    stream = patient(failing, patience_s=0.01).open_output_stream(str(tmp_path / "one"))
+    stream.write(b"whole")
+    failing.left = 10**6
+    with pytest.raises(StorageError, match="503 Slow Down"):
+        stream.close()
+    left = failing.left
+    del stream
+    gc.collect()
+    assert failing.left == left
 
 
 def test_patience_ends(tmp_path: Path):

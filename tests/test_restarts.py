@@ -76,6 +76,7 @@ LOST, LOST_ON = Ended(WORKER), Ended(WORKER, **ON)
         ([LOST, Ended(CONTROLLER), LOST], 2, (3, Next.GIVE_UP)),
         # Whoever gets on may fail as often as he likes.
         ([LOST_ON] * 9, 2, (9, Next.AGAIN)),
+        ([LOST_ON] * 9, 0, (9, Next.AGAIN)),
         ([LOST, LOST, LOST_ON, LOST, LOST], 2, (5, Next.GIVE_UP)),
         ([Ended(MACHINE)] * 99, 0, (99, Next.AGAIN)),
         ([LOST, LOST, Ended(MACHINE), LOST, LOST], 2, (5, Next.AGAIN)),

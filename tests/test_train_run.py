@@ -261,6 +261,33 @@ def test_what_was_lost_is_told_from_what_train_raises(error: Exception, loss: Lo
     assert loss_of(error) is loss
 
 
+def test_an_error_of_the_controllers_while_it_trains_is_no_start_that_failed(spec: TrialSpec):
+    def register_not_written(spec: TrialSpec) -> None:
+        attempt(spec)
+        raise ray.train.ControllerError(OSError("No space left on device"))
+
+    with pytest.raises(ray.train.ControllerError):
+        fitted(replace(spec, gpus=1.0), *[register_not_written] * 3)
+
+
+def test_what_a_dead_worker_left_says_no_more_that_the_trial_runs(spec: TrialSpec):
+    assert fitted(replace(spec, gpus=1.0), killed, finished) == [1.0, 1.0]  # see `Acted`
+
+
+def test_each_attempt_has_a_number_of_its_own(spec: TrialSpec):
+    """Also where the one before has stored nothing, and its driver is gone."""
+    numbers = []
+
+    def numbered(spec: TrialSpec) -> None:
+        numbers.append(spec.attempt)
+        killed(spec)
+
+    whole = replace(spec, gpus=1.0)
+    for _ in range(2):
+        fitted(whole, numbered, numbered, finished)
+    assert numbers == [1, 2, 4, 5]
+
+
 class TestTheWorker:
     @pytest.fixture(autouse=True)
     def here(self, monkeypatch: pytest.MonkeyPatch) -> None:
