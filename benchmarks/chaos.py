@@ -20,7 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chaos_faults import GIVE_UP_S, KINDS, TRIALS, Victim, is_alive
+from chaos_faults import GIVE_UP_S, KINDS, TRIALS, Victim
+from chaos_processes import is_alive
 
 from orchestrator.ray_environment import prepare_environment
 from orchestrator.run_store import RunStore

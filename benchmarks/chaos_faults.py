@@ -1,7 +1,6 @@
 """A run on a cluster of this machine, and the faults that can hit it; `chaos.py` deals them out."""
 
 import json
-import os
 import random
 import shutil
 import signal
@@ -9,9 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from chaos_processes import is_alive, kill, pids_named, stop
 
 from orchestrator.ray_register import REGISTER_FILE
 from orchestrator.run_store import RunStore
@@ -84,7 +84,7 @@ class Victim:
 
     def worker_killed(self, trial: str) -> None:
         """`kill -9` of the process that trains."""
-        _kill(self.pid_of(trial))
+        kill(self.pid_of(trial))
 
     def node_killed(self, trial: str) -> None:
         """A node vanishes; another joins."""
@@ -108,7 +108,7 @@ class Victim:
 
     def driver_killed(self, trial: str) -> None:
         """`kill -9` of the driver, and the same command again."""
-        _kill(self.driver.pid)
+        kill(self.driver.pid)
         self.driver.wait()
         self.start_driver()
 
@@ -122,9 +122,9 @@ class Victim:
         """`kill -9` of one of Train's controllers."""
         pids = [self.pid_of(name) for name in self.running()]
         end = time.monotonic() + GIVE_UP_S
-        while not (found := _pids("ray::TrainController")) and time.monotonic() < end:
+        while not (found := pids_named("ray::TrainController")) and time.monotonic() < end:
             time.sleep(0.1)  # the fault before may have taken them all
-        _kill(self.rng.choice(found))
+        kill(self.rng.choice(found))
         # Ray takes the worker down after it, if it had one: a trial may still wait for its place.
         end = time.monotonic() + FALL_S
         while all(map(is_alive, pids)) and time.monotonic() < end:
@@ -143,7 +143,7 @@ class Victim:
         folder = self.trial_dir(trial) / "checkpoints" / "e009999-s000000000-a9000"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / STATE_FILE).write_bytes(b"half")
-        _kill(self.pid_of(trial))
+        kill(self.pid_of(trial))
 
     def register_truncated(self, trial: str) -> None:
         """Ray Train's register is cut short; the run's driver dies, and the next finds it so."""
@@ -167,24 +167,24 @@ class Victim:
         folder = self._newest(trial)
         pid = self.pid_of(trial)
         if folder is not None:
-            _stop(pid)
+            stop(pid)
             shutil.rmtree(folder, ignore_errors=True)
-        _kill(pid)
+        kill(pid)
 
     def checkpoint_half_stored(self, trial: str) -> None:
         """The newest checkpoint has no marker yet, and the worker dies."""
         folder = self._newest(trial)
         pid = self.pid_of(trial)
         if folder is not None:
-            _stop(pid)
+            stop(pid)
             (folder / MARKER_FILE).unlink(missing_ok=True)
-        _kill(pid)
+        kill(pid)
 
     def cache_removed(self, trial: str) -> None:
         """The staged images vanish from the disk."""
         for path in (self.workdir / "cache").glob("*/*.arrow"):
             path.unlink(missing_ok=True)
-        _kill(self.pid_of(trial))
+        kill(self.pid_of(trial))
 
     def cache_spoiled(self, trial: str) -> None:
         """Another process writes to the staged images."""
@@ -248,18 +248,18 @@ class Victim:
 
     def _damage(self, trial: str, change: Callable[[bytes], bytes]) -> None:
         pid = self.pid_of(trial)
-        _stop(pid)
+        stop(pid)
         newest = self._newest(trial)
         if newest is not None and (newest / STATE_FILE).exists():
             state = newest / STATE_FILE
             state.write_bytes(change(state.read_bytes()))
-        _kill(pid)
+        kill(pid)
 
     def _without_driver(self, trial: str, change: Callable[[Path], object]) -> None:
         """Change the trial's register while nothing of the run is at work, and go on."""
         register = self.trial_dir(trial) / "checkpoints" / REGISTER_FILE
         pid = self.pid_of(trial)
-        _kill(self.driver.pid)
+        kill(self.driver.pid)
         self.driver.wait()
         end = time.monotonic() + FALL_S
         while is_alive(pid) and time.monotonic() < end:
@@ -293,40 +293,3 @@ def _flipped(data: bytes) -> bytes:
     changed = bytearray(data)
     changed[len(changed) // 2] ^= 1
     return bytes(changed)
-
-
-def _kill(pid: int | None) -> None:
-    if pid is not None:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
-def _stop(pid: int | None) -> None:
-    """Let a process stand still: it would write a newer checkpoint meanwhile."""
-    if pid is not None:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGSTOP)
-
-
-def is_alive(pid: int | None) -> bool:
-    """True while a process runs."""
-    if pid is None:
-        return False
-    try:
-        # A killed process whose parent has not asked yet is still listed, as a zombie.
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
-
-
-def _pids(name: str) -> list[int]:
-    """Processes whose command line begins with a name, as Ray's actors name themselves."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (folder / "cmdline").read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        if line.startswith(name):
-            found.append(int(folder.name))
-    return found

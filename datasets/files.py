@@ -12,7 +12,10 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     The temporary name is unique, so two writers never share one. What a killed writer leaves
     behind is named `.NAME.*.tmp.SUFFIX` and is never read.
     """
+    is_new = not path.parent.is_dir()
     path.parent.mkdir(parents=True, exist_ok=True)
+    if is_new:
+        fsync_directory(path.parent.parent)
     # The suffix is kept last: some writers (Keras) choose a format by it.
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.tmp{path.suffix}")
     try:
@@ -23,18 +26,6 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     fsync_directory(path.parent)
-
-
-def move_durably(path: Path, target: Path) -> None:
-    """Make a file of the same file system `target`: all of it is there once the name is."""
-    is_new = not target.parent.is_dir()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if is_new:
-        fsync_directory(target.parent.parent)
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
-    path.replace(target)
-    fsync_directory(target.parent)
 
 
 def fsync_directory(directory: Path) -> None:

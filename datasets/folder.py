@@ -5,16 +5,13 @@ Names in a folder are relative, with forward slashes. What is written appears wh
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from datasets.files import move_durably, write_atomically
-
-_STAGING = ".staging-"
+from datasets.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -51,15 +48,6 @@ class Folder(Protocol):
 
     def write(self, name: str, write: Callable[[Path], None]) -> None:
         """Write a file: `write` gets a path on this machine, which becomes the file if it ends."""
-
-    def staging(self) -> AbstractContextManager[Path]:
-        """Give an empty folder on this machine for the time of the block, to `take` files from."""
-
-    def clear_staging(self) -> None:
-        """Remove what killed writers left in such folders; for one who writes here alone."""
-
-    def take(self, name: str, path: Path) -> None:
-        """Make a file of this machine one of the folder. A staged one is moved, if it can be."""
 
     def rename(self, name: str, new: str) -> None:
         """Give a file another name. Raises `FileNotFoundError`."""
@@ -111,10 +99,6 @@ def write_bytes(folder: Folder, name: str, data: bytes) -> None:
         path.write_bytes(data)
 
     folder.write(name, write)
-
-
-def _copy(source: Path, target: Path) -> None:
-    shutil.copyfile(source, target)
 
 
 def _unless_gone(error: OSError) -> None:
@@ -170,26 +154,6 @@ class LocalFolder:
     def write(self, name: str, write: Callable[[Path], None]) -> None:
         """See `Folder`."""
         write_atomically(self.path / name, write)
-
-    @contextmanager
-    def staging(self) -> Iterator[Path]:
-        """See `Folder`: in it, so that a file is moved and not copied."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=_STAGING, dir=self.path) as directory:
-            yield Path(directory)
-
-    def clear_staging(self) -> None:
-        """See `Folder`."""
-        for found in self.path.glob(f"{_STAGING}*"):
-            shutil.rmtree(found, ignore_errors=True)
-
-    def take(self, name: str, path: Path) -> None:
-        """See `Folder`. One that was staged in another folder is copied."""
-        target = self.path / name
-        if path.is_relative_to(self.path):
-            move_durably(path, target)
-        else:
-            write_atomically(target, lambda temporary: _copy(path, temporary))
 
     def rename(self, name: str, new: str) -> None:
         """See `Folder`."""

@@ -97,25 +97,12 @@ class RemoteFolder:
 
     def write(self, name: str, write: Callable[[Path], None]) -> None:
         """See `Folder`: written in the temporary folder, then uploaded."""
+        system, root = _opened(self.address)
         with tempfile.TemporaryDirectory(prefix="fer-orch-") as directory:
             path = Path(directory, Path(name).name)
             write(path)
-            self.take(name, path)
-
-    @contextmanager
-    def staging(self) -> Iterator[Path]:
-        """See `Folder`: a temporary folder."""
-        with tempfile.TemporaryDirectory(prefix="fer-orch-") as directory:
-            yield Path(directory)
-
-    def clear_staging(self) -> None:
-        """See `Folder`: temporary folders are the machine's to clear."""
-
-    def take(self, name: str, path: Path) -> None:
-        """See `Folder`: it is uploaded, and stays."""
-        system, root = _opened(self.address)
-        # Not by a stream of Python: when Ctrl-C breaks it off, it closes, and half is uploaded.
-        fs.copy_files(str(path), f"{root}/{name}", _HERE, system)
+            # Not by a stream of Python: when Ctrl-C breaks it off, it closes, and half is uploaded.
+            fs.copy_files(str(path), f"{root}/{name}", _HERE, system)
 
     def rename(self, name: str, new: str) -> None:
         """See `Folder`."""

@@ -10,7 +10,7 @@ from rich.console import Console
 from orchestrator.config_sources import load_config
 from orchestrator.run import Machines, RunRequest, refuse_unfit_place, train_on_ray
 from orchestrator.run import run_all as carry_out
-from orchestrator.run_store import RunDocument, RunStore
+from orchestrator.run_store import RunStore
 
 if TYPE_CHECKING:
     from ray.train import Checkpoint, Result
@@ -31,7 +31,7 @@ class RunResult:
 
     @property
     def report(self) -> Path:
-        """The report's page."""
+        """The report's page; of a run in an object store, in this machine's view of it."""
         return self.store.report_dir / "index.html"
 
     def train_result(self, trial: str) -> "Result":
@@ -43,8 +43,8 @@ class RunResult:
 
         from orchestrator.ray_storage import storage_of
 
-        told = storage_of(self.store.checkpoints(trial).folder, patience_s=60)
-        return Result.from_path(told["storage_path"], told.get("storage_filesystem"))
+        storage = storage_of(self.store.checkpoints(trial).folder, patience_s=60)
+        return Result.from_path(storage.path, storage.filesystem)
 
     def checkpoint(self, trial: str) -> "Checkpoint | None":
         """The last checkpoint of a trial: its `state.npz` holds weights, optimizer and position."""
@@ -79,17 +79,7 @@ def run_all(
     )
     request = RunRequest(resolved, run_dir or Path("runs") / resolved.preset, address)
     grids: list[ResultGrid] = []
-
-    def train(
-        request: RunRequest,
-        store: RunStore,
-        document: RunDocument,
-        names: list[str],
-        console: Console,
-    ) -> None:
-        grids.append(train_on_ray(request, store, document, names, console))
-
-    machines = Machines(refuse_unfit_place, train)
+    machines = Machines(refuse_unfit_place, lambda *run: grids.append(train_on_ray(*run)))
     code = carry_out(request, console or Console(), machines)
     return RunResult(code, RunStore.at(request.run_dir), grids[0] if grids else None)
 

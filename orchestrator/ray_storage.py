@@ -7,29 +7,35 @@ they are tried again as ours are.
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 from pyarrow import fs
 
-from datasets.folder import Folder, LocalFolder
+from datasets.folder import Folder
 from datasets.remote_folder import RemoteFolder
 from trainers.checkpoint_writer import persist
 
 T = TypeVar("T")
 
 
-def storage_of(folder: Folder, patience_s: float) -> dict[str, Any]:
-    """What tells `ray.train.RunConfig` to keep a run in a folder."""
-    if not isinstance(folder, RemoteFolder):
-        place = folder.path.absolute() if isinstance(folder, LocalFolder) else folder
-        return {"storage_path": str(place)}
-    system, path = folder.opened()
-    return {
-        "storage_path": path,
-        "storage_filesystem": fs.PyFileSystem(PatientHandler(system, patience_s)),
-    }
+@dataclass(frozen=True)
+class RayStorage:
+    """What tells Ray where a folder is: an absolute path, and its file system; None: this one's."""
+
+    path: str
+    filesystem: fs.FileSystem | None = None
+
+
+def storage_of(folder: Folder, patience_s: float) -> RayStorage:
+    """Where a folder is, as Ray wants to be told."""
+    if isinstance(folder, RemoteFolder):
+        system, path = folder.opened()
+        return RayStorage(path, fs.PyFileSystem(PatientHandler(system, patience_s)))
+    return RayStorage(str(Path(str(folder)).absolute()))
 
 
 class PatientHandler(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has no types

@@ -26,7 +26,7 @@ from trainers.interruption import STOP_FILE, TrialInterrupted
 from trainers.result import FAILURE_FILE, LOG_FILE, PROGRESS_FILE
 from trainers.spec import TrialSpec
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 WATCHER = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
 """The variable by which Train starts, for each trial, an actor that sees drains; `1` or `0`."""
@@ -82,7 +82,7 @@ class RayContext(LocalContext):
                 with handed.as_directory() as folder:
                     return self._store.read(name, Path(folder) / STATE_FILE, identity)
             except (DamagedCheckpointError, FileNotFoundError) as error:
-                log.warning("%s", error)
+                logger.warning("%s", error)
         return self._store.newest(identity)
 
     def _save(self, checkpoint: Checkpoint) -> None:
@@ -155,12 +155,12 @@ def work(config: dict[str, Any]) -> None:
     try:
         run_trial(spec, RayContext(spec))
     except TrialInterrupted as interrupted:
-        log.info("%s", interrupted)
+        logger.info("%s", interrupted)
     except FerOrchError:
-        log.exception("the trial can't go on")
+        logger.exception("the trial can't go on")
     except Exception:
         if spec.shares_gpu:
-            log.exception("the trial failed on a GPU that it shares")
+            logger.exception("the trial failed on a GPU that it shares")
             asked(spec, lambda: spec.folder.remove(FAILURE_FILE))
         raise
 

@@ -1,6 +1,7 @@
 """The one policy of restarts: what becomes of a trial whose attempt has ended.
 
-Ray Train's own restarts are off: it knows neither of checkpoints nor of another place to train on.
+Ray Train's own restarts are off: it knows no other place to train on, and nothing of the books,
+which say why an attempt ended and how far it came.
 """
 
 from collections.abc import Sequence

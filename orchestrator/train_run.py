@@ -1,6 +1,5 @@
 """How one trial becomes Ray Train runs, attempt by attempt: the driver's side."""
 
-import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -34,8 +33,6 @@ from trainers.entries import Attempt
 from trainers.home import CHECKPOINT_DIR
 from trainers.result import RESULT_FILE
 from trainers.spec import TrialSpec
-
-logger = logging.getLogger(__name__)
 
 CHECKPOINT_PATH = "checkpoint_path"
 """In Tune's figures: where Train has the checkpoint, named as Ray's own callback names it."""
@@ -129,6 +126,7 @@ class TrainRun:
         from orchestrator.lean_trainer import LeanTrainer
 
         gpus = spec.gpus
+        storage = storage_of(spec.folder, 60 * spec.resilience.storage_minutes)
         LeanTrainer(
             self.work,
             train_loop_config={"spec": spec},
@@ -140,7 +138,8 @@ class TrainRun:
             ),
             run_config=ray.train.RunConfig(
                 name=CHECKPOINT_DIR,
-                **storage_of(spec.folder, 60 * spec.resilience.storage_minutes),
+                storage_path=storage.path,
+                storage_filesystem=storage.filesystem,
                 checkpoint_config=ray.train.CheckpointConfig(num_to_keep=KEEP),
                 callbacks=[] if self.board is None else [Hear(self.board, spec.name)],
                 # `restarts` decides: Train knows no other place to train on.
@@ -189,8 +188,7 @@ def checkpoint_figure(spec: TrialSpec) -> dict[str, str]:
     names = asked(spec, store.names)
     if not names:
         return {}
-    place = storage_of(store.folder, patience_s=0)["storage_path"]
-    return {CHECKPOINT_PATH: f"{place}/{names[0]}"}
+    return {CHECKPOINT_PATH: f"{storage_of(store.folder, patience_s=0).path}/{names[0]}"}
 
 
 def loss_of(error: Exception) -> Loss:

@@ -2,13 +2,14 @@
 
 `python -m tests.sharing_trials SHARDS ROOT`: ROOT becomes a run directory. While a trial has but a
 part of the GPU, the first has no memory for its second step, and the second is killed after its
-fourth. Each attempt is noted in ROOT/attempts when it begins and when it ends: what, name, part of
-the GPU, the time.
+fourth. A first session trains the first trial for one epoch, a second one to its end. Each attempt
+is noted in ROOT/attempts when it begins and when it ends: what, name, part of the GPU, the time.
 """
 
 import json
 import sys
 import time
+import uuid
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from orchestrator.plan import Resources, Sharing  # noqa: E402
 from orchestrator.ray_trial import work  # noqa: E402
 from orchestrator.run_store import RunStore  # noqa: E402
 from orchestrator.train_run import TrainRun  # noqa: E402
+from orchestrator.trial_files import placed  # noqa: E402
 from tests import interrupted_trial, small_net  # noqa: E402
 from trainers.result import FAILURE_FILE  # noqa: E402
 from trainers.spec import TrialSpec  # noqa: E402
@@ -69,19 +71,23 @@ def note(what: str, spec: TrialSpec) -> None:
         notes.write(json.dumps([what, spec.name, given, time.time()]) + "\n")
 
 
-def session(shards: Path, root: Path) -> dict[str, str]:
-    """Run the trials; their errors."""
+def session(shards: Path, root: Path, until: dict[int, int | None]) -> dict[str, str]:
+    """Run the trials with these seeds up to an epoch each; their errors."""
     sharing = Sharing({small_net.NAME: SHARE}, whole=1, concurrent=2)
+    name = uuid.uuid4().hex
     specs = [
-        replace(
-            interrupted_trial.spec_of(shards, root),
-            name=f"{small_net.NAME}-s{seed}",
-            seed=seed,
-            trial_dir=root / "trials" / f"{small_net.NAME}-s{seed}",
-            gpus=SHARE,
-            session="one",
+        placed(
+            replace(
+                interrupted_trial.spec_of(shards, root),
+                name=f"{small_net.NAME}-s{seed}",
+                seed=seed,
+                trial_dir=root / "trials" / f"{small_net.NAME}-s{seed}",
+                gpus=SHARE,
+                session=name,
+                until_epoch=epoch,
+            )
         )
-        for seed in range(3)
+        for seed, epoch in until.items()
     ]
     resources = Resources(1, 1.0, 2, sharing=sharing)
     grid = ray_run.run_trials(specs, resources, 1, RunStore.at(root), lambda: None)
@@ -93,7 +99,8 @@ def main(shards: Path, root: Path) -> None:
     ray_run.TrainRun = partial(TrainRun, work=train)  # type: ignore[misc, assignment]
     ray_run.local_gpus = lambda: 1
     with ray_run.ray_session(None):
-        errors = session(shards, root)
+        errors = session(shards, root, {0: 1, 1: None, 2: None})
+        errors |= session(shards, root, {0: None})
     print(json.dumps(errors))
 
 

@@ -115,8 +115,9 @@ def test_what_a_killed_writer_leaves_is_not_a_checkpoint(tmp_path: Path):
     half = tmp_path / "e000009-s000000000-a0001"
     half.mkdir()
     (half / STATE_FILE).write_bytes(b"half")
-    (tmp_path / ".staging-1").mkdir()
-    (tmp_path / ".staging-1" / STATE_FILE).write_bytes(b"half")
+    begun = tmp_path / "e000009-s000000001-a0001"
+    begun.mkdir()
+    (begun / ".state.abc.tmp.npz").write_bytes(b"half")
     assert [str(one) for one in store.names()] == [name]
     store.sweep()
     assert [path.name for path in tmp_path.iterdir()] == [name]
@@ -172,7 +173,7 @@ class TestAnAttemptThatWasCutOff:
 def test_names_are_read_back():
     name = CheckpointName(12, Position(3, 45))
     assert CheckpointName.parse(str(name)) == name
-    for text in ("e000003-s000000045.npz", "checkpoint_000001", ".staging-1", "COMPLETE"):
+    for text in ("e000003-s000000045.npz", "checkpoint_000001", "COMPLETE"):
         assert CheckpointName.parse(text) is None
 
 

@@ -11,7 +11,7 @@ from datasets.folder import Folder, LocalFolder, as_folder, write_bytes
 from tests.object_stores import s3
 from tests.test_checkpoint import made_up
 from trainers.checkpoint import Position
-from trainers.checkpoint_store import CheckpointStore
+from trainers.checkpoint_store import STATE_FILE, CheckpointStore
 from trainers.context import LocalContext
 from trainers.home import LOG_BEFORE, OWNER_FILE, StoredHome
 from trainers.interruption import STOP_FILE
@@ -214,7 +214,7 @@ def test_one_that_lost_its_trial_during_an_upload_removes_nothing_of_the_others(
 
     def taken_over(folder: LocalFolder, name: str, act: Callable[[Path], None]) -> None:
         write(folder, name, act)
-        if name.startswith("e000002"):  # the upload took long, and meanwhile:
+        if name.startswith("e000002") and name.endswith(STATE_FILE):  # it took long: meanwhile
             second = context_at("other")
             second._save(made_up(3, 0))
 

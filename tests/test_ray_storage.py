@@ -9,7 +9,7 @@ from pyarrow import fs
 
 from datasets.folder import LocalFolder
 from datasets.remote_folder import RemoteFolder
-from orchestrator.ray_storage import PatientHandler, storage_of
+from orchestrator.ray_storage import PatientHandler, RayStorage, storage_of
 from trainers import checkpoint_writer
 from trainers.checkpoint_writer import StorageError
 
@@ -41,14 +41,17 @@ def patient(failing: Failing, patience_s: float = 60) -> fs.PyFileSystem:
     return fs.PyFileSystem(PatientHandler(failing, patience_s))
 
 
-def test_a_directory_is_a_path(tmp_path: Path):
-    assert storage_of(LocalFolder(tmp_path), 1) == {"storage_path": str(tmp_path)}
+def test_a_directory_is_an_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert storage_of(LocalFolder(tmp_path), 1) == RayStorage(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert storage_of(LocalFolder(Path("run")), 1) == RayStorage(str(tmp_path / "run"))
 
 
 def test_an_object_store_is_asked_patiently():
-    told = storage_of(RemoteFolder("s3://bucket/run/trials/one?region=us-east-1"), 7)
-    assert told["storage_path"] == "bucket/run/trials/one"
-    assert told["storage_filesystem"].handler.patience_s == 7
+    storage = storage_of(RemoteFolder("s3://bucket/run/trials/one?region=us-east-1"), 7)
+    assert storage.path == "bucket/run/trials/one"
+    assert storage.filesystem is not None
+    assert storage.filesystem.handler.patience_s == 7
 
 
 def test_it_is_asked_again_while_it_fails(tmp_path: Path):

@@ -54,8 +54,8 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
 
 def ray_result(folder: Folder) -> ray.train.Result:
     """What Ray reads there."""
-    told = storage_of(folder, patience_s=0)
-    return ray.train.Result.from_path(told["storage_path"], told.get("storage_filesystem"))
+    storage = storage_of(folder, patience_s=0)
+    return ray.train.Result.from_path(storage.path, storage.filesystem)
 
 
 def assert_ray_reads(folder: Folder, *expected: Checkpoint) -> None:

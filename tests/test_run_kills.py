@@ -28,6 +28,7 @@ from trainers.result import RESULT_FILE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 
+STOPPING = "each trial checkpoints at its next step"
 HINT = "continues where it stopped: python -m orchestrator run-all --preset demo --only mobilenet"
 
 
@@ -37,27 +38,25 @@ def test_a_run_is_stopped_cut_short_and_killed_and_ends_with_the_same_bytes(
     """One trial at a time, in the plan's order."""
     run = Run(tmp_path / "run")
     first, second = undisturbed_run.plan()
-    _sigterm_to_all_behind_a_terminal_that_is_gone(run, first, second)
+    _ctrl_c_behind_a_terminal_that_is_gone(run, first, second)
+    _sigterm_to_all(run, first)
     finished = _ctrl_c_twice(run, first, second)
     _kill_and_continue(run, second)
     assert files(run.trial(first)) == finished
     assert_same_outcome(undisturbed_run, run)
-    assert run.result(first).restarts_by_cause == {Cause.STOPPED: 1}
+    assert run.result(first).restarts_by_cause == {Cause.STOPPED: 2}
     assert run.result(first).steps_repeated == 0
     assert run.result(second).restarts == 2
 
 
-def _sigterm_to_all_behind_a_terminal_that_is_gone(run: Run, first: str, second: str) -> None:
-    """`timeout`, a shell and a batch system send SIGTERM to all that a command has started.
-
-    The second trial is started early, and must not be waited for.
-    """
+def _ctrl_c_behind_a_terminal_that_is_gone(run: Run, first: str, second: str) -> None:
+    """The second trial is started early, and must not be waited for."""
     holds = [run.hold(first, 0, 3), run.hold(second, 0, 3)]
-    driver = run.start(start_new_session=True)
+    driver = run.start()
     wait_until(holds[0].is_reached, driver)
     assert driver.stdout
     driver.stdout.close()  # as with `| tee`
-    os.killpg(driver.pid, signal.SIGTERM)
+    driver.send_signal(signal.SIGINT)
     wait_until((run.folder / STOP_FILE).exists, driver)
     holds[0].release()
     assert driver.wait(timeout=120) == 130
@@ -65,8 +64,22 @@ def _sigterm_to_all_behind_a_terminal_that_is_gone(run: Run, first: str, second:
         (Cause.STOPPED, Position(0, 3))
     ]
     assert entries_in(run.trial(second)) == []
-    assert not (run.folder / STOP_FILE).exists()
     holds[1].release()
+
+
+def _sigterm_to_all(run: Run, first: str) -> None:
+    """`timeout`, a shell and a batch system send SIGTERM to all that a command has started."""
+    hold = run.hold(first, 0, 9)
+    driver = run.start(start_new_session=True)
+    wait_until(hold.is_reached, driver)
+    os.killpg(driver.pid, signal.SIGTERM)
+    wait_until((run.folder / STOP_FILE).exists, driver)
+    hold.release()
+    output = ended(driver, 130)
+    assert STOPPING in output
+    assert HINT in output
+    assert not (run.folder / STOP_FILE).exists()
+    assert run.ends(first)[-1].position == Position(0, 9)
 
 
 def _ctrl_c_twice(run: Run, first: str, second: str) -> dict[str, tuple[bytes, int]]:
@@ -83,7 +96,7 @@ def _ctrl_c_twice(run: Run, first: str, second: str) -> dict[str, tuple[bytes, i
     wait_for_line("Ctrl-C again stops at once", driver)
     assert driver.poll() is None
     driver.send_signal(signal.SIGINT)
-    assert HINT in ended(driver, 130)
+    assert driver.wait(timeout=120) == 130
     with suppress(ProcessLookupError):
         os.kill(worker, signal.SIGKILL)
     hold.release()

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from datasets.errors import DataError
 from orchestrator import lean_trainer
 from orchestrator.config_sources import load_config
 from orchestrator.plan import Resources, Sharing
@@ -18,19 +17,15 @@ prepare_environment()
 
 import ray.train  # noqa: E402
 
-from orchestrator import ray_trial  # noqa: E402
-from orchestrator.ray_trial import work  # noqa: E402
 from orchestrator.restarts import Loss  # noqa: E402
 from orchestrator.run_specs import trial_specs  # noqa: E402
 from orchestrator.run_store import RunStore  # noqa: E402
 from orchestrator.train_run import TrainRun, loss_of  # noqa: E402
 from tests.interrupted_trial import spec_of  # noqa: E402
-from trainers import trial  # noqa: E402
 from trainers.books import Books  # noqa: E402
 from trainers.checkpoint import Position  # noqa: E402
-from trainers.context import LocalContext  # noqa: E402
 from trainers.entries import End, entries_in  # noqa: E402
-from trainers.interruption import STOP_FILE, Cause, TrialInterrupted  # noqa: E402
+from trainers.interruption import STOP_FILE, Cause  # noqa: E402
 from trainers.result import (  # noqa: E402
     FAILURE_FILE,
     PROGRESS_FILE,
@@ -39,10 +34,7 @@ from trainers.result import (  # noqa: E402
     TrialState,
     read_record,
 )
-from trainers.session import CacheChangedError  # noqa: E402
 from trainers.spec import TrialSpec  # noqa: E402
-from trainers.trial import run_trial  # noqa: E402
-from trainers.writing import write_failure  # noqa: E402
 
 Act = Callable[[TrialSpec], None]
 
@@ -286,80 +278,6 @@ def test_each_attempt_has_a_number_of_its_own(spec: TrialSpec):
     for _ in range(2):
         fitted(whole, numbered, numbered, finished)
     assert numbers == [1, 2, 4, 5]
-
-
-class TestTheWorker:
-    @pytest.fixture(autouse=True)
-    def here(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(ray_trial, "_send_output_to", lambda _: None)
-        monkeypatch.setattr(ray_trial, "RayContext", lambda _: None)
-
-    def fails(self, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-        def run(spec: TrialSpec, _: object) -> None:
-            write_failure(
-                spec.trial_dir, TrialFailure(trial=spec.name, state="failed", reason=str(error))
-            )
-            raise error
-
-        monkeypatch.setattr(trial, "run_trial", run)
-
-    def test_takes_any_error_on_a_shared_gpu_for_want_of_memory(
-        self, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
-    ):
-        self.fails(monkeypatch, RuntimeError("CUDNN_STATUS_INTERNAL_ERROR"))
-        with pytest.raises(RuntimeError):
-            work({"spec": spec})
-        assert not (spec.trial_dir / FAILURE_FILE).exists()
-
-    @pytest.mark.parametrize("cause", [Cause.STAGE_OVER, Cause.STOPPED, Cause.PREEMPTED])
-    def test_comes_back_from_an_interruption(
-        self, cause: Cause, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
-    ):
-        """Train takes the trial for done, and starts it no more; what is next the books say."""
-
-        def run(*_: object) -> None:
-            raise TrialInterrupted(cause)
-
-        monkeypatch.setattr(trial, "run_trial", run)
-        work({"spec": spec})
-
-    def test_tells_train_of_it_on_a_whole_one(
-        self, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
-    ):
-        self.fails(monkeypatch, RuntimeError("CUDNN_STATUS_INTERNAL_ERROR"))
-        with pytest.raises(RuntimeError):
-            work({"spec": replace(spec, gpus=1.0)})
-        assert (spec.trial_dir / FAILURE_FILE).exists()
-
-    def test_ends_a_trial_by_an_error_of_ours_wherever_it_is(
-        self, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
-    ):
-        self.fails(monkeypatch, DataError("shards are damaged"))
-        work({"spec": spec})
-        assert (spec.trial_dir / FAILURE_FILE).exists()
-
-
-@pytest.mark.parametrize(
-    ("error", "ours"),
-    [
-        (RuntimeError("cuBLAS"), False),
-        (DataError("no shards"), True),
-        (CacheChangedError("written to"), True),
-    ],
-)
-def test_the_books_tell_the_place_and_whether_an_error_is_ours(
-    error: Exception, ours: bool, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
-):
-    def configure(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(trial.backend, "configure", configure)
-    with pytest.raises(type(error)):
-        run_trial(spec, LocalContext(spec.trial_dir))
-    start, end = entries_in(spec.trial_dir)
-    assert start.shared_gpu
-    assert isinstance(end, End)
-    assert (end.cause, end.ours) == (Cause.FAILED, ours)
 
 
 def test_a_continued_run_gives_a_whole_gpu_to_what_failed_on_a_share(

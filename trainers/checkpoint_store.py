@@ -13,7 +13,6 @@ import logging
 import re
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,11 +69,6 @@ class Marker:
 
     files: dict[str, tuple[int, int]]
     figures: dict[str, float] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, folder: Path, figures: dict[str, float]) -> "Marker":
-        """That of a folder with a state on this machine."""
-        return cls({STATE_FILE: _measured(folder / STATE_FILE)}, figures)
 
     @classmethod
     def parse(cls, data: bytes) -> "Marker | None":
@@ -138,23 +132,6 @@ class CheckpointStore:
             ):
                 yield name, marker
 
-    def name_of(self, checkpoint: Checkpoint) -> CheckpointName:
-        """What a checkpoint of this attempt is called."""
-        return CheckpointName(self.attempt, checkpoint.position)
-
-    @contextmanager
-    def staged(self, checkpoint: Checkpoint) -> Iterator[Path]:
-        """A folder on this machine with the state of a checkpoint, for the time of the block."""
-        with self.folder.staging() as folder:
-            write_checkpoint(folder / STATE_FILE, checkpoint)
-            yield folder
-
-    def take(self, staged: Path, name: CheckpointName, figures: dict[str, float]) -> None:
-        """Make what was staged the checkpoint of a name: its marker appears when all is there."""
-        marker = Marker.of(staged, figures)
-        self.folder.take(f"{name}/{STATE_FILE}", staged / STATE_FILE)
-        write_bytes(self.folder, f"{name}/{MARKER_FILE}", marker.content())
-
     def save(self, checkpoint: Checkpoint) -> CheckpointName:
         """Write a checkpoint, then drop what `prune` drops."""
         name = self.write(checkpoint)
@@ -162,10 +139,17 @@ class CheckpointStore:
         return name
 
     def write(self, checkpoint: Checkpoint) -> CheckpointName:
-        """Write a checkpoint."""
-        name = self.name_of(checkpoint)
-        with self.staged(checkpoint) as folder:
-            self.take(folder, name, figures_of(checkpoint))
+        """Write a checkpoint: its marker appears when all is there."""
+        name = CheckpointName(self.attempt, checkpoint.position)
+        measured: list[tuple[int, int]] = []
+
+        def write(path: Path) -> None:
+            write_checkpoint(path, checkpoint)
+            measured.append(_measured(path))
+
+        self.folder.write(f"{name}/{STATE_FILE}", write)
+        marker = Marker({STATE_FILE: measured[-1]}, figures_of(checkpoint))
+        write_bytes(self.folder, f"{name}/{MARKER_FILE}", marker.content())
         return name
 
     def prune(self, name: CheckpointName) -> None:
@@ -229,7 +213,6 @@ class CheckpointStore:
         for name in {one.partition("/")[0] for one in files} - kept:
             if CheckpointName.parse(name):
                 self.folder.remove_below(name)
-        self.folder.clear_staging()
 
     def clear(self, keep: int = 0) -> None:
         """Remove all checkpoints but so many of the newest."""
