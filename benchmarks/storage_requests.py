@@ -23,7 +23,6 @@ from tests.object_stores import s3  # noqa: E402
 
 KINDS = {
     "list": "a folder is listed",
-    "stop": "is the run to stop: trial",
     "head": "is it there, and how large",
     "read": "a file is read",
     "write": "a file is written",
@@ -48,8 +47,6 @@ class Counted(logging.Handler):
 
     @staticmethod
     def _kind(method: str, path: str) -> str:
-        if path.partition("?")[0].endswith("/stop") or "prefix=run/stop" in path:
-            return "stop"  # also the question whether it is a folder
         if "list-type=2" in path:
             return "list"
         if method == "POST" and "?delete" in path:

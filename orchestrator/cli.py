@@ -29,6 +29,7 @@ from orchestrator.data_cli import data_app
 from orchestrator.multistage_cli import multistage_command
 from orchestrator.predict_cli import predict_command
 from orchestrator.report_cli import report_command, status_command
+from orchestrator.stop_cli import stop_command
 from orchestrator.terminal import ReaderGoneError, Terminal, drop_output, reader_is_gone
 from orchestrator.texts import visible
 from orchestrator.watch_cli import watch_preemption_command
@@ -108,6 +109,7 @@ app.add_typer(data_app, name="data")
 app.command("report")(report_command)
 app.command("status")(status_command)
 app.command("multistage")(multistage_command)
+app.command("stop")(stop_command)
 app.command("predict")(predict_command)
 app.command("check")(check_command)
 app.command("watch-preemption")(watch_preemption_command)

@@ -1,6 +1,7 @@
 """Progress of a run at the terminal: one live table, or plain lines where there is no terminal.
 
-Reads the trials' files alone, so it shows the same whoever runs them.
+Reads the trials' files alone, so it shows the same whoever runs them. In the view of a run in an
+object store the driver keeps them up to date (`board_follower`, `train_run`).
 """
 
 import threading
@@ -19,7 +20,6 @@ from orchestrator.texts import one_line
 from trainers.result import TrialState
 
 _REFRESH_S = 1.0
-_STORAGE_REFRESH_S = 5.0  # each look at an object store is a request
 STYLES = {
     TrialState.PENDING: "dim",
     TrialState.RUNNING: "cyan",
@@ -126,15 +126,13 @@ class ProgressView:
             self._live.stop()
 
     def _watch(self) -> None:
-        pause_s = _REFRESH_S if self._store.storage is None else _STORAGE_REFRESH_S
-        while not self._stop.wait(pause_s):
+        while not self._stop.wait(_REFRESH_S):
             self._show()
 
     def _show(self) -> None:
         try:
-            self._store.refresh()
             records = self._store.trials()
-        except FerOrchError:  # what is known is shown until its storage answers again
+        except FerOrchError:  # what is known is shown until it can be read again
             return
         if self._live:
             self._live.update(trial_table(records, self._forecast.seconds_left(records)))

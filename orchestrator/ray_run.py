@@ -23,7 +23,8 @@ import orchestrator
 import trainers
 from datasets.errors import ConfigError
 from datasets.parallel import num_cores
-from orchestrator.board import Board
+from orchestrator.board import start_board
+from orchestrator.board_follower import BoardFollower
 from orchestrator.hardware import local_gpus
 from orchestrator.interrupts import sure_interrupts
 from orchestrator.plan import Resources
@@ -159,23 +160,31 @@ def run_trials(
     """
     root = store.root.absolute()  # here, where Tune runs its trials' drivers too
     shutil.rmtree(root / TUNE_DIR, ignore_errors=True)
-    board = Board.remote()  # type: ignore[attr-defined]  # by its decorator
+    board = start_board(store)
     train_run = TrainRun(resources, max_failures, root / STOP_FILE, board)
     drivers = TrialDrivers(root, specs, resources.slots, train_run, board)
     tuner = _tuner(drivers.drive, specs, resources, root)
     ended = threading.Event()
     records = [root / TRIALS_DIR / spec.name for spec in specs]
-    store.remove(STOP_FILE)
+    (root / STOP_FILE).unlink(missing_ok=True)
+
+    def stop() -> None:
+        _stop(root, follower, records, ended, on_stop)
+
+    is_main = threading.current_thread() is threading.main_thread()
+    follower = BoardFollower(board, store, on_stop=_interrupt if is_main else stop)
     try:
-        with (
-            abandoned_places_freed(),
-            sure_interrupts(first=lambda: _stop(store, records, ended, on_stop)),
-        ):
+        with abandoned_places_freed(), follower, sure_interrupts(first=stop):
             return tuner.fit()
     finally:
         ended.set()
         with suppress(OSError):  # the next start removes it too
-            store.remove(STOP_FILE)
+            (root / STOP_FILE).unlink(missing_ok=True)
+
+
+def _interrupt() -> None:
+    """As Ctrl-C does: somebody has asked the board to stop the run."""
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def errors_of(grid: tune.ResultGrid) -> dict[str, str]:
@@ -210,13 +219,17 @@ def _tuner(
 
 
 def _stop(
-    store: RunStore, records: list[Path], ended: threading.Event, on_stop: Callable[[], None]
+    root: Path,
+    follower: BoardFollower,
+    records: list[Path],
+    ended: threading.Event,
+    on_stop: Callable[[], None],
 ) -> None:
     """Ask the trials to stop, and wait for them beside Ray."""
+    follower.stop()
     try:
-        request_stop(store.root)
-        store.publish(STOP_FILE)
-    except OSError as error:  # nobody would hear of it
+        request_stop(root)  # the trials' drivers, on this machine
+    except OSError as error:  # they would not hear of it
         raise KeyboardInterrupt from error
     # A terminal that is gone must not turn an orderly stop into a kill (rich exits then).
     with suppress(Exception, SystemExit):

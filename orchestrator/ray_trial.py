@@ -14,6 +14,7 @@ import ray.train
 from ray.train import CheckpointConsistencyMode, CheckpointUploadMode
 
 from datasets.errors import FerOrchError
+from orchestrator.board_link import BoardLink
 from orchestrator.ray_drain import DrainNotice
 from orchestrator.run_view import view_root
 from orchestrator.trial_files import asked
@@ -22,7 +23,7 @@ from trainers.checkpoint_store import STATE_FILE, CheckpointName, figures_of
 from trainers.checkpoint_writer import Figures, persist
 from trainers.context import LocalContext
 from trainers.home import LOG_BEFORE, PROBES_DIR, TRIALS_DIR
-from trainers.interruption import STOP_FILE, TrialInterrupted
+from trainers.interruption import TrialInterrupted
 from trainers.result import FAILURE_FILE, LOG_FILE, PROGRESS_FILE
 from trainers.spec import TrialSpec
 
@@ -54,13 +55,12 @@ class RayContext(LocalContext):
     Ray carries its checkpoints: each is reported to Train, which registers it, keeps the newest two
     and hands the last to the attempt after. What is in one, and when it is whole, is ours
     (`trainers.checkpoint_store`). Train is also told of each epoch, and asked whether the node is
-    about to go.
+    about to go. `link` hears from the run's board whether the run is to stop.
     """
 
-    def __init__(self, spec: TrialSpec) -> None:
-        stop_file = spec.run_dir / STOP_FILE
-        super().__init__(spec.trial_dir, spec.resilience, stop_file, spec.run_folder)
-        self._store.attempt = spec.attempt
+    def __init__(self, spec: TrialSpec, link: BoardLink | None = None) -> None:
+        super().__init__(spec.trial_dir, spec.resilience, run=spec.run_folder, attempt=spec.attempt)
+        self._link = link
         self._alone = threading.Lock()  # Train answers one question of a worker at a time
         # No cloud drains a node of a run on one machine.
         watched = os.environ.get(WATCHER) == "1"
@@ -93,9 +93,7 @@ class RayContext(LocalContext):
         own thread for it (`ASYNC`) would also keep each snapshot in memory while storage is slow,
         and what it can't store would end the trial without a word in its books.
         """
-        self._home.check_owner()
         name = self._store.write(checkpoint)
-        self._home.check_owner()
         storage = ray.train.get_context().get_storage()
         path = storage.build_checkpoint_path_from_name(str(name))
         with self._alone:
@@ -121,6 +119,10 @@ class RayContext(LocalContext):
     def _drop_checkpoints(self) -> None:
         """The driver does, in Train's register too, once Train is done with the trial."""
 
+    def stop_requested(self) -> bool:
+        """See `TrialContext`: once the board says so."""
+        return self._link is not None and self._link.stop_requested()
+
     def preemption_notice(self) -> bool:
         """True once Ray says that this worker's node is being drained."""
         return self._notice is not None and self._notice.given()
@@ -141,19 +143,28 @@ def work(config: dict[str, Any]) -> None:
     memory can show as any error.
     """
     spec: TrialSpec = at_home(config["spec"])
-    stop_file, run = spec.run_dir / STOP_FILE, spec.run_folder
-    if stop_file.exists() if run is None else asked(spec, lambda: run.has(STOP_FILE)):
-        asked(spec, lambda: spec.folder.remove(PROGRESS_FILE))  # of an attempt that is no more
-        return
     spec.trial_dir.mkdir(parents=True, exist_ok=True)
+    if spec.storage is not None:  # of an attempt that is no more; a shared one the driver removes
+        (spec.trial_dir / PROGRESS_FILE).unlink(missing_ok=True)
+    board = config.get("board")
+    link = board and BoardLink(board, spec.name, spec.attempt, spec.trial_dir / PROGRESS_FILE)
+    try:
+        if link is None or not link.ask():
+            _work(spec, link)
+    finally:
+        if link is not None:
+            link.close()
+
+
+def _work(spec: TrialSpec, link: BoardLink | None) -> None:
     from trainers.trial import run_trial  # heavy, and Ray's other processes import this module
 
     log_file = spec.trial_dir / LOG_FILE
-    if run is not None and log_file.exists():  # of an attempt before, and stored but for its end
+    if spec.storage is not None and log_file.exists():  # of an attempt before, see `StoredHome`
         log_file.replace(spec.trial_dir / LOG_BEFORE)
     _send_output_to(log_file)
     try:
-        run_trial(spec, RayContext(spec))
+        run_trial(spec, RayContext(spec, link))
     except TrialInterrupted as interrupted:
         logger.info("%s", interrupted)
     except FerOrchError:
@@ -161,7 +172,7 @@ def work(config: dict[str, Any]) -> None:
     except Exception:
         if spec.shares_gpu:
             logger.exception("the trial failed on a GPU that it shares")
-            asked(spec, lambda: spec.folder.remove(FAILURE_FILE))
+            asked(spec, lambda: spec.attempt_folder.remove(FAILURE_FILE))
         raise
 
 

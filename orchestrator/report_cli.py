@@ -1,5 +1,6 @@
 """`fer-orch report` and `fer-orch status`: what the files of runs say."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -46,17 +47,23 @@ def status_command(
         bool, typer.Option("--watch", help="Every 2 s, until all trials are over or Ctrl-C.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what results.json holds.")] = False,
+    address: Annotated[
+        str | None,
+        typer.Option(help="The run's Ray cluster: of a run in an object store, to the second."),
+    ] = None,
 ) -> None:
     """Print where each trial of a run stands: the report's accuracy table."""
+    from orchestrator.board_reader import look_at_board
     from orchestrator.run_store import RunStore
     from orchestrator.status import print_status, status_json, watch_status
 
     if watch and as_json:
         raise ConfigError("--json prints once: leave out --watch, or --json")
     store = RunStore.at(run)
-    if as_json:
-        typer.echo(status_json(store))
-    elif watch:
-        watch_status(store, Terminal())
-    else:
-        print_status(store, Terminal())
+    with nullcontext(RunStore.look) if address is None else look_at_board(address) as look:
+        if as_json:
+            typer.echo(status_json(store, look))
+        elif watch:
+            watch_status(store, Terminal(), look)
+        else:
+            print_status(store, Terminal(), look)

@@ -38,6 +38,7 @@ from orchestrator.run_ends import (
     record_unexplained,
     settle_finished,
     stage_is_over,
+    take_over_all,
 )
 from orchestrator.run_lock import check_writable, run_lock
 from orchestrator.run_specs import trial_specs
@@ -116,8 +117,9 @@ def run_all(request: RunRequest, console: Console, machines: Machines | None = N
     if is_new:  # it is to leave nothing behind where it can't be
         machines.refuse_unfit(request, store, console)
     check_writable(store)
-    with run_lock(store, console):
+    with run_lock(store, console, cluster_of(request)) as before:
         store.refresh()  # another driver may have worked on it until now
+        take_over_all(store, before)
         _refuse_other_config(store, config)
         todo = [name for name in _names(config, rows) if _is_to_do(request, store, name)]
         if todo and not is_new:
@@ -131,9 +133,14 @@ def run_all(request: RunRequest, console: Console, machines: Machines | None = N
             check_shards(shards, manifest, console)
             machines.train(request, store, document, todo, console)
         with suppress(OSError):  # a driver that was killed while it stopped has left it
-            store.remove(STOP_FILE)
+            (store.root / STOP_FILE).unlink(missing_ok=True)
         settle_finished(store, config)
         return _finish(config, store, request.until_epoch, console)
+
+
+def cluster_of(request: RunRequest) -> str:
+    """The address of a request's cluster, as it is understood on any machine; empty for none."""
+    return "" if request.address in (None, "auto") else str(request.address)
 
 
 def _refuse_other_config(store: RunStore, config: RunConfig) -> None:

@@ -6,6 +6,11 @@ from contextlib import suppress
 from orchestrator.config import RunConfig
 from orchestrator.ray_register import repair
 from orchestrator.run_store import RunStore
+from orchestrator.run_view import Notes, refresh_trial
+from orchestrator.trial_files import progress_of
+from trainers.attempt_files import ATTEMPTS_DIR, settle
+from trainers.books import advance
+from trainers.checkpoint import Position
 from trainers.checkpoint_writer import persist
 from trainers.home import TRIALS_DIR
 from trainers.result import FAILURE_FILE, PROGRESS_FILE, TrialFailure, TrialState
@@ -21,11 +26,28 @@ def stage_is_over(store: RunStore, name: str, until_epoch: int | None) -> bool:
     return newest is not None and newest.epoch >= until_epoch
 
 
+def take_over_all(store: RunStore, before: Notes) -> None:
+    """Take over what attempts have stored whose driver was killed; `before` are its last notes."""
+    if store.storage is None:
+        return
+    trials = store.storage.below(TRIALS_DIR)
+    parts = [name.split("/") for name in trials.names()]
+    left = {part[0] for part in parts if part[1:2] == [ATTEMPTS_DIR] and len(part) > 3}
+    for name in sorted(left | {trial for trial, note in before.items() if "progress" in note}):
+        number = settle(trials.below(name))
+        progress = progress_of(before.get(name, {}).get("progress"))
+        if progress is not None:
+            where = Position(progress.epoch, progress.step), progress.updated_at
+            advance(trials.below(name), where)
+        refresh_trial(store.storage, store.root, name, number)
+
+
 def forget_earlier(store: RunStore, names: list[str]) -> None:
     """What an earlier driver left behind of these trials is no longer true."""
     for name in names:
         for file in (FAILURE_FILE, PROGRESS_FILE):
-            store.remove(f"{TRIALS_DIR}/{name}/{file}")
+            if (store.trial_dir(name) / file).exists():
+                store.remove(f"{TRIALS_DIR}/{name}/{file}")
 
 
 def patiently(config: RunConfig, act: Callable[[], object], what: str) -> None:

@@ -9,18 +9,21 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 from rich.console import Console
 
 from datasets.errors import ConfigError
+from datasets.files import write_text
 from datasets.folder import Folder, write_bytes
 from orchestrator.run_store import RunStore, is_gone
+from orchestrator.run_view import DRIVER_FILE, Notes, driver_notes, driver_says
 from trainers.ownership import LOCK_FILE
 
-DRIVER_FILE = "driver.json"
+OWNER_FILE = f"{LOCK_FILE}-owner"
+"""Beside the lock: who has it."""
 
 # A driver of a run in an object store writes its name again so often, and is held for dead when it
 # has not for so long.
@@ -43,31 +46,69 @@ def check_writable(store: RunStore) -> None:
 
 
 @contextmanager
-def run_lock(store: RunStore, console: Console) -> Iterator[None]:
+def run_lock(store: RunStore, console: Console, address: str = "") -> Iterator[Notes]:
     """Hold a run for this driver; a second one is refused and told who has it.
+
+    `address` is that of the cluster that the driver uses, if any: `fer-orch stop` finds it so. What
+    the driver before, if that was killed, had noted of each trial of a stored run is given.
 
     The lock is the operating system's: it ends with its process, however that dies. Object stores
     have none, so for these this holds among the drivers of one machine; drivers of others know one
     another by a file that each writes again and again (`_beating`).
     """
-    owner = store.root / f"{LOCK_FILE}-owner"
+    owner = store.root / OWNER_FILE
     lock = FileLock(store.root / LOCK_FILE)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        holder = owner.read_text(encoding="utf-8").strip() if owner.is_file() else "another process"
-        raise _in_use(store, holder) from None
+        holder = driver_here(store)
+        raise _in_use(store, holder.called if holder else "another process") from None
+    driver = Driver.this(address)
     try:
-        owner.write_text(f"{Driver.this().called}\n", encoding="utf-8")
+        write_text(owner, json.dumps(asdict(driver)) + "\n")
         if store.storage is None:
-            yield
+            yield {}
         else:
             _wait_for_silence(store, store.storage, console)
-            with _beating(store.storage, console):
-                yield
+            notes = driver_says(store.storage) or {}
+            with _beating(store, store.storage, driver, console):
+                yield notes
     finally:
         owner.unlink(missing_ok=True)
         lock.release()
+
+
+def driver_of(store: RunStore) -> "Driver | None":
+    """Who drives a run, as far as can be seen from this machine; None where nobody does.
+
+    Of a run in an object store it may be one that was killed on another machine.
+    """
+    if _is_held(store):
+        return driver_here(store)
+    if store.storage is None:
+        return None
+    driver = _driver_in(store.storage)
+    return None if driver is None or driver.host == socket.gethostname() else driver
+
+
+def driver_here(store: RunStore) -> "Driver | None":
+    """Who has noted itself beside the lock of the run's directory, or of this machine's view."""
+    try:
+        return Driver.parse((store.root / OWNER_FILE).read_bytes())
+    except OSError:
+        return None
+
+
+def _is_held(store: RunStore) -> bool:
+    if not (store.root / LOCK_FILE).exists():
+        return False
+    lock = FileLock(store.root / LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
 
 
 def _in_use(store: RunStore, holder: str) -> ConfigError:
@@ -78,16 +119,29 @@ def _in_use(store: RunStore, holder: str) -> ConfigError:
 
 @dataclass(frozen=True)
 class Driver:
-    """Who drives a run. `beat` is another each time that it is written."""
+    """Who drives a run, on the cluster at `address` if there is one.
+
+    `beat` is another each time that it is written.
+    """
 
     host: str
     pid: int
     beat: str
+    address: str = ""
 
     @classmethod
-    def this(cls) -> "Driver":
+    def this(cls, address: str = "") -> "Driver":
         """This process."""
-        return cls(socket.gethostname(), os.getpid(), uuid.uuid4().hex)
+        return cls(socket.gethostname(), os.getpid(), uuid.uuid4().hex, address)
+
+    @classmethod
+    def parse(cls, content: bytes) -> "Driver | None":
+        """The driver that a file tells of; None where it can't be read."""
+        try:
+            told = json.loads(content)
+            return cls(told["host"], told["pid"], told["beat"], told.get("address", ""))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
 
     @property
     def called(self) -> str:
@@ -98,6 +152,10 @@ class Driver:
     def is_this(self) -> bool:
         """True for this process."""
         return (self.host, self.pid) == (socket.gethostname(), os.getpid())
+
+    def is_same(self, other: "Driver") -> bool:
+        """True for one process, whatever its beat."""
+        return (self.host, self.pid) == (other.host, other.pid)
 
 
 def _wait_for_silence(store: RunStore, run: Folder, console: Console) -> None:
@@ -122,22 +180,22 @@ def _wait_for_silence(store: RunStore, run: Folder, console: Console) -> None:
 def _driver_in(run: Folder) -> Driver | None:
     for _ in range(3):  # one that is replaced while it is read can be cut short
         try:
-            return Driver(**json.loads(run.read(DRIVER_FILE)))
+            content = run.read(DRIVER_FILE)
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError):
-            continue
+        if driver := Driver.parse(content):
+            return driver
     return None
 
 
 @contextmanager
-def _beating(run: Folder, console: Console) -> Iterator[None]:
-    """Write this driver's name again and again until the block ends.
+def _beating(store: RunStore, run: Folder, driver: Driver, console: Console) -> Iterator[None]:
+    """Write this driver's name, and where its trials are, again and again until the block ends.
 
     Should another stand there, this one was silent for too long and has lost the run: it stops.
     """
     ended = threading.Event()
-    _write_name(run)
+    _write_name(store, run, driver)
 
     def beat() -> None:
         while not ended.wait(_BEAT_S):
@@ -149,7 +207,7 @@ def _beating(run: Folder, console: Console) -> Iterator[None]:
                     for _ in range(2):  # at once: its trials are the other's now
                         os.kill(os.getpid(), signal.SIGINT)
                     return
-                _write_name(run)
+                _write_name(store, run, driver)
 
     thread = threading.Thread(target=beat, name="driver", daemon=True)
     thread.start()
@@ -164,5 +222,6 @@ def _beating(run: Folder, console: Console) -> Iterator[None]:
                 run.remove(DRIVER_FILE)
 
 
-def _write_name(run: Folder) -> None:
-    write_bytes(run, DRIVER_FILE, json.dumps(asdict(Driver.this())).encode())
+def _write_name(store: RunStore, run: Folder, driver: Driver) -> None:
+    notes = asdict(replace(driver, beat=uuid.uuid4().hex)) | {"trials": driver_notes(store.root)}
+    write_bytes(run, DRIVER_FILE, json.dumps(notes).encode(), anew=True)

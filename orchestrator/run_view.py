@@ -2,6 +2,9 @@
 
 All that reads a run reads files of a folder. For a run at `s3://…` or `gs://…` that folder is a
 view: what status and report need is copied into it, and what the driver writes is copied back.
+
+To list a store is dear. While a driver is at work it writes, in one file again and again, where its
+trials are and which of their attempts it has taken over: a reader needs no more than that.
 """
 
 import hashlib
@@ -10,22 +13,41 @@ import os
 import shutil
 import stat
 import tempfile
-from dataclasses import asdict
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
 from datasets.errors import DataError
 from datasets.files import write_text
 from datasets.folder import Folder, LocalFolder, Stamp, write_bytes
-from trainers.home import CHECKPOINT_DIR, OWNER_FILE, TRIALS_DIR
-from trainers.result import LOG_FILE, MODEL_FILE
+from trainers.attempt_files import ATTEMPTS_DIR
+from trainers.home import CHECKPOINT_DIR, TRIALS_DIR
+from trainers.result import LOG_FILE, MODEL_FILE, PROGRESS_FILE
+
+DRIVER_FILE = "driver.json"
+"""In a run in an object store: its driver, and what that says of the trials."""
+
+Notes = Mapping[str, Mapping[str, Any]]
+"""What a driver notes of each trial: `settled`, an attempt's number, and `progress`."""
 
 _STAMPS_FILE = ".stamps.json"
+_LOCK_FILE = ".view-lock"
 
 # Large, or of no use to a reader. Models are fetched when one is asked for.
-_LEFT_THERE = {CHECKPOINT_DIR, "tensorboard", MODEL_FILE, LOG_FILE, OWNER_FILE}
-_OF_A_RUN = ("run.yaml", "provenance.json", "stop")
+# Where a trial is, its driver says.
+_LEFT_THERE = {
+    CHECKPOINT_DIR,
+    ATTEMPTS_DIR,
+    "tensorboard",
+    MODEL_FILE,
+    LOG_FILE,
+    PROGRESS_FILE,
+}
+_OF_A_RUN = ("run.yaml", "provenance.json")
 
 
 def view_root(address: str, kind: str = "views") -> Path:
@@ -50,32 +72,113 @@ def view_root(address: str, kind: str = "views") -> Path:
     return base / f"{place.rpartition('/')[2]}-{hashlib.sha256(place.encode()).hexdigest()[:16]}"
 
 
+@dataclass
+class _Known:
+    """What a view has: the stamps of its files, and by trial the attempt that was taken over."""
+
+    files: dict[str, Stamp] = field(default_factory=dict)
+    settled: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, root: Path) -> "_Known":
+        try:
+            stored = json.loads((root / _STAMPS_FILE).read_text(encoding="utf-8"))
+            files = {name: Stamp(**values) for name, values in stored["files"].items()}
+            return cls(files, dict(stored["settled"]))
+        except (OSError, ValueError, TypeError, AttributeError, KeyError):
+            return cls()
+
+    def write(self, root: Path) -> None:
+        files = {name: asdict(stamp) for name, stamp in sorted(self.files.items())}
+        write_text(root / _STAMPS_FILE, json.dumps({"files": files, "settled": self.settled}))
+
+
 def refresh(run: Folder, root: Path) -> None:
     """Make the view's files those that the run has now; what has not changed is not read again.
 
     One process at a time: the driver and a `status` beside it have the same view.
     """
     root.mkdir(parents=True, exist_ok=True)
-    with FileLock(root / ".view-lock"):
-        _refresh(run, root)
+    with FileLock(root / _LOCK_FILE):
+        _refresh(run, root, "")
 
 
-def _refresh(run: Folder, root: Path) -> None:
-    known = _read_stamps(root)
+def refresh_trial(run: Folder, root: Path, trial: str, settled: int) -> None:
+    """Let the driver's view have a trial's files, once its attempt `settled` is taken over."""
+    with FileLock(root / _LOCK_FILE):
+        _refresh(run, root, f"{TRIALS_DIR}/{trial}/", {trial: settled})
+
+
+def look(run: Folder, root: Path) -> None:
+    """As `refresh`, but by what the run's driver says, where one has been at work."""
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / _LOCK_FILE):
+        says = driver_says(run)
+        if says is None:
+            _refresh(run, root, "")
+            write_places(root, {})
+            return
+        known = _Known.of(root)
+        settled = {trial: int(notes.get("settled", 0)) for trial, notes in says.items()}
+        if not known.files:
+            _refresh(run, root, "", settled)
+        for trial, number in settled.items():
+            if number != known.settled.get(trial, 0):
+                _refresh(run, root, f"{TRIALS_DIR}/{trial}/", {trial: number})
+        places = {trial: notes["progress"] for trial, notes in says.items() if "progress" in notes}
+        write_places(root, {trial: json.dumps(place) for trial, place in places.items()})
+
+
+def driver_says(run: Folder) -> Notes | None:
+    """What the driver of a run notes of each trial; None where there is no note of a driver."""
+    for _ in range(3):  # one that is replaced while it is read can be cut short
+        try:
+            return dict(json.loads(run.read(DRIVER_FILE)).get("trials", {}))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, AttributeError):
+            continue
+    return None
+
+
+def driver_notes(root: Path) -> Notes:
+    """What the driver whose view this is notes of each trial; `driver_says` reads it."""
+    settled = _Known.of(root).settled
+    notes: dict[str, Any] = {trial: {"settled": number} for trial, number in settled.items()}
+    for path in (root / TRIALS_DIR).glob(f"*/{PROGRESS_FILE}"):
+        with suppress(OSError, ValueError):  # the trial has just let go
+            notes.setdefault(path.parent.name, {})["progress"] = json.loads(path.read_text())
+    return notes
+
+
+def write_places(root: Path, places: Mapping[str, str]) -> None:
+    """Let the view hold where the trials are that are at work: by name, a `TrialProgress`."""
+    folder = root / TRIALS_DIR
+    for trial, progress in places.items():
+        write_text(folder / trial / PROGRESS_FILE, progress)
+    for known in folder.glob(f"*/{PROGRESS_FILE}"):
+        if known.parent.name not in places:
+            known.unlink(missing_ok=True)
+
+
+def _refresh(run: Folder, root: Path, below: str, settled: Mapping[str, int] | None = None) -> None:
+    known = _Known.of(root)
     here = LocalFolder(root)
-    now = {name: stamp for name, stamp in run.stamps().items() if _is_read(name)}
+    stamps = run.below(below.rstrip("/")).stamps() if below else run.stamps()
+    now = {below + name: stamp for name, stamp in stamps.items() if _is_read(below + name)}
     for name, stamp in now.items():
-        if known.get(name) != stamp or not here.has(name):
+        if known.files.get(name) != stamp or not here.has(name):
             try:
                 fetch(run, name, root)
             except FileNotFoundError:  # removed since it was listed
                 continue
-            known[name] = stamp
-    for name in known.keys() - now.keys():
-        here.remove(name)
-        del known[name]
-    text = json.dumps({name: asdict(stamp) for name, stamp in sorted(known.items())})
-    write_text(root / _STAMPS_FILE, text)
+            known.files[name] = stamp
+    for name in known.files.keys() - now.keys():
+        if name.startswith(below):
+            here.remove(name)
+            del known.files[name]
+    known.settled |= settled or {}
+    known.write(root)
 
 
 def fetch(run: Folder, name: str, root: Path) -> Path:
@@ -108,11 +211,3 @@ def _is_read(name: str) -> bool:
     if first == TRIALS_DIR:
         return not _LEFT_THERE.intersection(rest)
     return name in _OF_A_RUN or first == "probes"
-
-
-def _read_stamps(root: Path) -> dict[str, Stamp]:
-    try:
-        stored = json.loads((root / _STAMPS_FILE).read_text(encoding="utf-8"))
-        return {name: Stamp(**values) for name, values in stored.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}

@@ -6,7 +6,8 @@ Where there is no terminal, one plain line a trial; while watching, a line again
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from datasets.errors import UnreachableError
+from orchestrator.board_reader import Look
 from orchestrator.progress import STYLES
 from orchestrator.report.collect import RunReport, TrialReport, collect, states
 from orchestrator.report.formats import percent, percent_interval
@@ -31,12 +33,12 @@ _STORAGE_INTERVAL_S = 5.0  # each look at an object store is a request
 _SHOWN = ("Architecture", "State", "Accuracy", "95 % interval")
 
 
-def status_json(store: RunStore) -> str:
+def status_json(store: RunStore, look: Look = RunStore.look) -> str:
     """What `results.json` would hold now, and `progress`, the records of the trials that run.
 
     In ASCII: a terminal obeys what names may hold.
     """
-    run = _collected(store)
+    run = _collected(store, look)
     content = json.loads(run_results(compared(run)).model_dump_json())
     content["progress"] = [
         trial.record.progress.model_dump(mode="json")
@@ -54,14 +56,14 @@ def _escaped(one: str) -> str:
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
-def _collected(store: RunStore) -> RunReport:
-    store.refresh()
+def _collected(store: RunStore, look: Look) -> RunReport:
+    look(store)
     return collect(store.root, called=store.place)
 
 
-def print_status(store: RunStore, console: Console) -> None:
+def print_status(store: RunStore, console: Console, look: Look = RunStore.look) -> None:
     """Print a run once."""
-    run = _collected(store)
+    run = _collected(store, look)
     if console.is_terminal:
         console.print(status_view(run))
         return
@@ -70,52 +72,47 @@ def print_status(store: RunStore, console: Console) -> None:
 
 
 def watch_status(
-    store: RunStore, console: Console, pause: Callable[[float], None] = time.sleep
+    store: RunStore,
+    console: Console,
+    look: Look = RunStore.look,
+    pause: Callable[[float], None] = time.sleep,
 ) -> None:
     """Print a run again and again until every trial is over."""
+    looks = _looks(store, look, pause)
     if console.is_terminal:
-        _watch_live(store, console, pause)
+        _watch_live(looks, console)
     else:
-        _watch_lines(store, console, pause)
+        _watch_lines(looks, console)
 
 
-def _watch_live(store: RunStore, console: Console, pause: Callable[[float], None]) -> None:
-    with Live(console=console, auto_refresh=False) as live:
-        run = None
-        while True:
-            run = _looked_again(store, run)
-            live.update(status_view(run), refresh=True)
-            if is_over(run):
-                return
-            pause(_interval_s(store))
+def _looks(store: RunStore, look: Look, pause: Callable[[float], None]) -> Iterator[RunReport]:
+    """The run again and again, the last time when it is over.
 
-
-def _watch_lines(store: RunStore, console: Console, pause: Callable[[float], None]) -> None:
-    told: dict[str, str] = {}
-    run = None
+    It is as it was known while its storage does not answer.
+    """
+    run = _collected(store, look)
     while True:
-        run = _looked_again(store, run)
+        yield run
+        if is_over(run):
+            return
+        pause(INTERVAL_S if store.storage is None else _STORAGE_INTERVAL_S)
+        with suppress(UnreachableError):
+            run = _collected(store, look)
+
+
+def _watch_live(looks: Iterator[RunReport], console: Console) -> None:
+    with Live(console=console, auto_refresh=False) as live:
+        for run in looks:
+            live.update(status_view(run), refresh=True)
+
+
+def _watch_lines(looks: Iterator[RunReport], console: Console) -> None:
+    told: dict[str, str] = {}
+    for run in looks:
         for key, line in _lines(run).items():
             if told.get(key) != line:
                 told[key] = line
                 _print_plain(console, line)
-        if is_over(run):
-            return
-        pause(_interval_s(store))
-
-
-def _looked_again(store: RunStore, known: RunReport | None) -> RunReport:
-    """The run now; as it was known while its storage does not answer."""
-    try:
-        return _collected(store)
-    except UnreachableError:
-        if known is None:
-            raise
-        return known
-
-
-def _interval_s(store: RunStore) -> float:
-    return INTERVAL_S if store.storage is None else _STORAGE_INTERVAL_S
 
 
 def is_over(run: RunReport) -> bool:

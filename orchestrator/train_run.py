@@ -26,6 +26,7 @@ from orchestrator.trial_files import (
     last_end,
     newest_checkpoint,
     note_failure,
+    take_over,
 )
 from trainers.checkpoint_store import KEEP
 from trainers.checkpoint_writer import StorageError
@@ -40,6 +41,9 @@ CHECKPOINT_PATH = "checkpoint_path"
 # Before another start where it was not the trial that failed; each is twice the one before.
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
+
+# How long the board is waited for.
+_ASK_S = 10.0
 
 
 class Hear(UserCallback):  # type: ignore[misc]  # Ray's class has no types
@@ -68,8 +72,8 @@ class Hear(UserCallback):  # type: ignore[misc]  # Ray's class has no types
 class TrainRun:
     """How one trial becomes Ray Train runs.
 
-    `stop_file` is there when the run is to stop. `board`, a handle of `orchestrator.board`, hears
-    of each epoch. `work` is what the worker runs.
+    `stop_file`, on this machine, is there when the run is to stop. `board`, a handle of
+    `orchestrator.board`, hears of each epoch. `work` is what the worker runs.
     """
 
     resources: Resources
@@ -88,6 +92,7 @@ class TrainRun:
             spec = _numbered(spec)
             before, known = newest_checkpoint(spec), len(entries_of(spec))
             error = self._attempted(spec)
+            self._take_over(spec)
             ended = replace(
                 _ended(spec, error, known),
                 got_on=error is not None and newest_checkpoint(spec) != before,
@@ -104,6 +109,14 @@ class TrainRun:
                 spec = replace(spec, gpus=1.0)
             # What Ray could not start, or its controller could not store, it may a little later.
             self._pause(tally.failures if ended.lost is Loss.CONTROLLER else tally.starts)
+
+    def _take_over(self, spec: TrialSpec) -> None:
+        """What the attempt has stored, and where it was last, as the board has heard."""
+        last = None
+        if self.board is not None:
+            with suppress(ray.exceptions.RayError):  # the books then say where it was stored last
+                last = ray.get(self.board.left.remote(spec.name, spec.attempt), timeout=_ASK_S)
+        take_over(spec, last)
 
     def _attempted(self, spec: TrialSpec) -> Exception | None:
         """What ended the attempt; None where its worker came back."""
@@ -129,7 +142,7 @@ class TrainRun:
         storage = storage_of(spec.folder, 60 * spec.resilience.storage_minutes)
         LeanTrainer(
             self.work,
-            train_loop_config={"spec": spec},
+            train_loop_config={"spec": spec, "board": self.board},
             scaling_config=ray.train.ScalingConfig(
                 # One worker a trial, also on a laptop: Keras 3 does not train over several.
                 num_workers=1,
@@ -154,8 +167,9 @@ def _numbered(spec: TrialSpec) -> TrialSpec:
     """The trial with a number for its next attempt, and Train's register put right for that."""
     store = checkpoints_of(spec)
     asked(spec, lambda: repair(store))
+    before = take_over(spec)
     begun = sum(isinstance(one, Attempt) for one in entries_of(spec))
-    number = max(spec.attempt + 1, begun + 1, asked(spec, store.next_attempt))
+    number = 1 + max(spec.attempt, before, begun, asked(spec, store.last_attempt))
     return replace(spec, attempt=number)
 
 

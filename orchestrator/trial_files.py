@@ -5,9 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from datasets.folder import write_bytes
+from orchestrator.run_view import refresh_trial
+from trainers.attempt_files import settle
+from trainers.books import advance
 from trainers.checkpoint import Position
 from trainers.checkpoint_store import CheckpointStore
 from trainers.checkpoint_writer import persist
@@ -27,6 +30,7 @@ from trainers.result import (
     PROGRESS_FILE,
     RESULT_FILE,
     TrialFailure,
+    TrialProgress,
     TrialResult,
     TrialState,
 )
@@ -49,6 +53,34 @@ def checkpoints_of(spec: TrialSpec) -> CheckpointStore:
 def newest_checkpoint(spec: TrialSpec) -> Position | None:
     """Where the trial would go on. Raises as `asked` does."""
     return asked(spec, checkpoints_of(spec).newest_position)
+
+
+def take_over(spec: TrialSpec, last: str | None = None) -> int:
+    """Take over what the trial's newest attempt has stored; the attempt's number.
+
+    It is over by now. `last` is where it was last known to be, a `TrialProgress` as JSON. 0, and
+    nothing is done, where the run is a directory. Raises as `asked` does.
+    """
+    run = spec.run_folder
+    if run is None:
+        return 0
+    number = asked(spec, lambda: settle(spec.folder))
+    progress = progress_of(last)
+    if progress is not None:
+        where = Position(progress.epoch, progress.step), progress.updated_at
+        asked(spec, lambda: advance(spec.folder, where))
+    asked(spec, lambda: refresh_trial(run, spec.run_dir, spec.name, number))
+    return number
+
+
+def progress_of(told: Any) -> TrialProgress | None:
+    """Where a trial was, from what was noted of it, as JSON or parsed; None where that is none."""
+    try:
+        if isinstance(told, str):
+            return TrialProgress.model_validate_json(told)
+        return None if told is None else TrialProgress.model_validate(told)
+    except ValueError:  # of another version, or cut short
+        return None
 
 
 def last_end(entries: Sequence[Entry]) -> End | None:

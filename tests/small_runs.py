@@ -64,13 +64,13 @@ class Hold:
 
 def train(config: dict[str, Any], holds: Path | None = None) -> None:
     """What a Ray Train worker runs."""
+    from orchestrator.board_link import BoardLink
     from orchestrator.ray_trial import work
-    from trainers import context
     from trainers.books import Books
 
     spec: TrialSpec = config["spec"]
     small_net.stand_in()
-    context._LOOK_EVERY_S = 0.0  # a stop is seen after the very step
+    BoardLink.stop_requested = BoardLink.ask  # type: ignore[method-assign]  # after the very step
     note = Books.step
 
     def step(books: Books, position: Position) -> None:

@@ -151,7 +151,7 @@ class TestAnAttemptThatWasCutOff:
     def test_can_not_take_the_place_of_what_a_later_one_has_written(self, tmp_path: Path):
         before = CheckpointStore(tmp_path, attempt=1)
         before.save(made_up(1, 0))
-        after = CheckpointStore(tmp_path, attempt=before.next_attempt())
+        after = CheckpointStore(tmp_path, attempt=1 + before.last_attempt())
         mine = after.save(made_up(1, 2))
         content = {path: path.read_bytes() for path in (tmp_path / str(mine)).iterdir()}
         for step in (2, 4, 6):  # it does not know that it was
@@ -159,7 +159,7 @@ class TestAnAttemptThatWasCutOff:
         assert {path: path.read_bytes() for path in content} == content
         assert after.newest_position() == Position(1, 2)
         assert after.names()[0] == mine
-        assert after.next_attempt() == 3
+        assert after.last_attempt() == 2
 
     def test_leaves_what_can_be_gone_on_from_where_the_later_one_has_nothing_yet(
         self, tmp_path: Path
@@ -190,7 +190,7 @@ def test_what_an_earlier_version_wrote_is_taken_over(tmp_path: Path):
         "e000002-s000000000-a0000",
         "e000001-s000000000-a0000",
     ]
-    assert store.next_attempt() == 1
+    assert store.last_attempt() == 0
 
 
 @pytest.mark.parametrize(

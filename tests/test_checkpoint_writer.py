@@ -80,6 +80,37 @@ def test_a_newer_checkpoint_takes_the_place_of_one_that_waits():
     writer.close()
 
 
+@pytest.mark.parametrize("end", ["flush", "close"])
+def test_a_checkpoint_waits_for_its_time_unless_it_is_waited_for(end: str):
+    store, told = FailingStore(0, OSError()), threading.Event()
+    writer = BackgroundWriter(
+        store.save, patience_s=0, tell=lambda figures: told.set(), pause_s=3600
+    )
+    writer.save(checkpoint(1))
+    writer.flush()
+    for step in (2, 3):
+        writer.save(checkpoint(step))
+    writer.tell({"epoch": 1.0})
+    assert told.wait(timeout=120)  # figures need not wait
+    assert store.saved == [1]
+    getattr(writer, end)()
+    assert store.saved == [1, 3]
+    writer.close()
+
+
+def test_a_checkpoint_that_is_due_is_written_by_itself():
+    store = FailingStore(0, OSError())
+    writer = BackgroundWriter(store.save, patience_s=0, pause_s=0.2)
+    begin = time.monotonic()
+    for step in (1, 2):
+        writer.save(checkpoint(step))
+        while len(store.saved) < step and time.monotonic() < begin + 120:
+            time.sleep(0.01)
+    assert store.saved == [1, 2]
+    assert time.monotonic() - begin >= 0.2
+    writer.close()
+
+
 def test_close_writes_what_waits():
     store = FailingStore(0, OSError())
     writer = BackgroundWriter(store.save, patience_s=0)

@@ -297,7 +297,8 @@ def test_the_list_of_commands_and_options_changes_on_purpose_only():
             ]
         ),
         "report": sorted(["runs", "--out", "--allow-different-data"]),
-        "status": ["--json", "--watch", "run"],
+        "status": ["--address", "--json", "--watch", "run"],
+        "stop": ["--address", "run"],
         "models": ["--json"],
         "check": ["--address", "--config", "--data", "--run-dir", "--set"],
         "multistage": sorted(

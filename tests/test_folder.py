@@ -122,6 +122,15 @@ class TestEveryFolder:
         with pytest.raises(FileNotFoundError):
             folder.rename("a/1", "a/3")
 
+    def test_copy(self, folder: Folder) -> None:
+        write_bytes(folder, "a/1", b"one")
+        folder.copy("a/1", "b/2")
+        assert folder.names() == ["a/1", "b/2"]
+        assert folder.read("b/2") == b"one"
+        with pytest.raises(FileNotFoundError):
+            folder.copy("a/2", "a/3")
+        assert folder.names() == ["a/1", "b/2"]
+
     def test_a_folder_in_a_folder(self, folder: Folder) -> None:
         write_bytes(folder.below("a"), "b/c", b"abc")
         assert folder.names() == ["a/b/c"]

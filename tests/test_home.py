@@ -1,6 +1,5 @@
 """A trial's files in an object store: what comes back on another machine, and in which order."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,23 +8,11 @@ import pytest
 
 from datasets.folder import Folder, LocalFolder, as_folder, write_bytes
 from tests.object_stores import s3
-from tests.test_checkpoint import made_up
-from trainers.checkpoint import Position
-from trainers.checkpoint_store import STATE_FILE, CheckpointStore
-from trainers.context import LocalContext
-from trainers.home import LOG_BEFORE, OWNER_FILE, StoredHome
-from trainers.interruption import STOP_FILE
+from trainers.attempt_files import settle
+from trainers.home import LOG_BEFORE, StoredHome
 from trainers.result import LOG_FILE, RESULT_FILE
 
 FAR = 3600.0
-
-
-class LostError(Exception):
-    pass
-
-
-def lose() -> None:
-    raise LostError
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +38,14 @@ def no_thread_outlives_its_test() -> Iterator[None]:
         HOMES.pop()._left.set()
 
 
-def home_at(machine: Path, run: Folder, interval_s: float = FAR) -> StoredHome:
+def home_at(
+    machine: Path, run: Folder, interval_s: float = FAR, attempt: int | None = None
+) -> StoredHome:
+    """A trial's home on a machine, of the next attempt: those before are taken over."""
     trial_dir = machine / "trials" / "x-s0"
     trial_dir.mkdir(parents=True, exist_ok=True)
-    home = StoredHome(trial_dir, run, interval_s, on_lost=lose)
+    attempt = attempt or 1 + settle(run.below("trials/x-s0"))
+    home = StoredHome(trial_dir, run, attempt, interval_s)
     HOMES.append(home)
     home.arrive()
     return home
@@ -80,9 +71,10 @@ def test_another_machine_goes_on_where_one_left(run: Folder, tmp_path: Path):
     for name in ("attempts.jsonl", "position", "history.csv", "tensorboard/events", LOG_FILE):
         write_bytes(here, name, f"{name} of one\n".encode())
     write_bytes(here, ".lock", b"")
+    write_bytes(here, "progress.json", b"{}")
     home.leave()
     assert set(content(one / "trials/x-s0")) == {".lock", LOG_FILE}
-    assert ".lock" not in there.names()
+    assert not {".lock", "progress.json"} & {name.rpartition("/")[2] for name in there.names()}
 
     write_bytes(LocalFolder(other / "trials/x-s0"), "predictions.parquet", b"of long ago")
     home = home_at(other, run)
@@ -91,22 +83,20 @@ def test_another_machine_goes_on_where_one_left(run: Folder, tmp_path: Path):
     }
     write_bytes(LocalFolder(other / "trials/x-s0"), LOG_FILE, b"and of other\n")
     home.leave()
+    settle(there)
     assert there.read(LOG_FILE) == b"log.txt of one\nand of other\n"
     assert there.read("tensorboard/events") == b"tensorboard/events of one\n"
 
 
 def test_what_is_removed_here_is_removed_there(run: Folder, tmp_path: Path):
-    there, here = run.below("trials/x-s0"), LocalFolder(tmp_path / "m/trials/x-s0")
-    write_bytes(there, "failure.json", b"{}")
+    there, here = run.below("trials/x-s0/attempts/0001"), LocalFolder(tmp_path / "m/trials/x-s0")
     home = home_at(tmp_path / "m", run)
-    assert here.read("failure.json") == b"{}"
-    write_bytes(here, "progress.json", b"{}")
+    write_bytes(here, "failure.json", b"{}")
     home.publish()
-    assert there.names() == ["failure.json", OWNER_FILE, "progress.json"]
+    assert there.names() == ["failure.json"]
     here.remove("failure.json")
-    here.remove("progress.json")
     home.publish()
-    assert there.names() == [OWNER_FILE]
+    assert there.names() == []
 
 
 def test_a_result_is_stored_after_all_that_belongs_to_it(tmp_path: Path, monkeypatch):
@@ -146,31 +136,70 @@ def test_storage_that_fails_in_between_loses_nothing(tmp_path: Path, monkeypatch
         with pytest.raises(OSError, match="Input/output"):
             home.leave()
     home.leave()
-    assert [name for name in stored.names() if not name.endswith(OWNER_FILE)] == [
-        f"trials/x-s0/{name}" for name in "abc"
+    assert stored.names() == [f"trials/x-s0/attempts/0001/{name}" for name in "abc"]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_an_attempt_that_was_cut_off_overwrites_nothing(begun: bool, run: Folder, tmp_path: Path):
+    """Whether or not the next has stored anything by then."""
+    trial = run.below("trials/x-s0")
+
+    def stored(machine: str, home: StoredHome, *names: str) -> None:
+        for name in names:
+            write_bytes(LocalFolder(tmp_path / machine / "trials/x-s0"), name, machine.encode())
+        home.publish()
+
+    cut_off = home_at(tmp_path / "one", run)
+    stored("one", cut_off, "history.csv")
+    second = home_at(tmp_path / "other", run)
+    if begun:
+        stored("other", second, "history.csv", RESULT_FILE)
+    stored("one", cut_off, "history.csv", RESULT_FILE, "model.keras")
+    settle(trial)
+    kept = {name: trial.read(name) for name in trial.names() if "attempts" not in name}
+    later = {"history.csv": b"other", RESULT_FILE: b"other"}
+    assert kept == (later if begun else {"history.csv": b"one"})
+    if not begun:
+        stored("other", second, *later)
+        settle(trial)
+        assert {name: trial.read(name) for name in later} == later
+    stored("one", cut_off, LOG_FILE, RESULT_FILE)
+    assert settle(trial) == 2
+    assert {name: trial.read(name) for name in later} == later
+    assert [name for name in trial.names() if name.startswith("attempts/")] == [
+        "attempts/0001.settled",
+        "attempts/0002.settled",
     ]
 
 
-def test_who_arrives_last_owns_the_trial_and_the_other_ends(run: Folder, tmp_path: Path):
-    first = home_at(tmp_path / "one", run)
-    second = home_at(tmp_path / "other", run)
-    write_bytes(LocalFolder(tmp_path / "one/trials/x-s0"), "history.csv", b"of a past that is over")
-    with pytest.raises(LostError):
-        first.publish()
-    with pytest.raises(LostError):
-        first.check_owner()
-    second.check_owner()
-    assert "history.csv" not in run.below("trials/x-s0").names()
-    assert "pid" in json.loads(run.below("trials/x-s0").read(OWNER_FILE))
+def test_what_was_taken_over_in_part_is_taken_over_again(tmp_path: Path, monkeypatch):
+    stored = LocalFolder(tmp_path / "stored")
+    trial = stored.below("trials/x-s0")
+    home = home_at(tmp_path / "m", stored)
+    for name in ("a", LOG_FILE, RESULT_FILE):
+        write_bytes(LocalFolder(tmp_path / "m/trials/x-s0"), name, f"{name}\n".encode())
+    home.publish()
+    copy = LocalFolder.copy
+
+    def fails(folder: LocalFolder, name: str, new: str) -> None:
+        if new == RESULT_FILE:
+            raise OSError(5, "Input/output error")
+        copy(folder, name, new)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalFolder, "copy", fails)
+        with pytest.raises(OSError, match="Input/output"):
+            settle(trial)
+    assert not trial.has(RESULT_FILE)
+    assert settle(trial) == 1
+    assert trial.has(RESULT_FILE)
+    assert trial.read(LOG_FILE) == f"{LOG_FILE}\n".encode()
 
 
-def test_the_small_files_follow_by_themselves_and_a_stop_is_seen(run: Folder, tmp_path: Path):
+def test_the_small_files_follow_by_themselves(run: Folder, tmp_path: Path):
     home = home_at(tmp_path / "m", run, interval_s=0.05)
-    write_bytes(LocalFolder(tmp_path / "m/trials/x-s0"), "progress.json", b"1")
-    wait_for(lambda: run.below("trials/x-s0").has("progress.json"))
-    assert not home.stop_requested()
-    write_bytes(run, STOP_FILE, b"")
-    wait_for(home.stop_requested)
+    write_bytes(LocalFolder(tmp_path / "m/trials/x-s0"), "history.csv", b"1")
+    wait_for(lambda: run.below("trials/x-s0/attempts/0001").has("history.csv"))
     home.leave()
 
 
@@ -190,39 +219,8 @@ def test_a_file_that_somebody_removed_here_stays_there(tmp_path: Path):
     for name in ("attempts.jsonl", RESULT_FILE, "tensorboard/events"):
         here.remove(name)  # as a cleaner of temporary folders does
     home.publish()
-    there = stored.below("trials/x-s0").names()
+    there = stored.below("trials/x-s0/attempts/0001").names()
     assert {"attempts.jsonl", RESULT_FILE, "tensorboard/events"} <= set(there)
-
-
-def test_one_that_lost_its_trial_during_an_upload_removes_nothing_of_the_others(
-    tmp_path: Path, monkeypatch
-):
-    stored = LocalFolder(tmp_path / "stored")
-
-    def context_at(machine: str) -> LocalContext:
-        trial_dir = tmp_path / machine / "trials" / "x-s0"
-        trial_dir.mkdir(parents=True)
-        context = LocalContext(trial_dir, run=stored)
-        context._home._on_lost = lose  # type: ignore[attr-defined]
-        HOMES.append(context._home)  # type: ignore[arg-type]
-        context._home.arrive()
-        return context
-
-    first = context_at("one")
-    first._save(made_up(1, 0))
-    write = LocalFolder.write
-
-    def taken_over(folder: LocalFolder, name: str, act: Callable[[Path], None]) -> None:
-        write(folder, name, act)
-        if name.startswith("e000002") and name.endswith(STATE_FILE):  # it took long: meanwhile
-            second = context_at("other")
-            second._save(made_up(3, 0))
-
-    monkeypatch.setattr(LocalFolder, "write", taken_over)
-    with pytest.raises(LostError):
-        first._save(made_up(2, 0))
-    newest = CheckpointStore(stored.below("trials/x-s0/checkpoints")).newest_position()
-    assert newest == Position(3, 0)
 
 
 def test_the_log_of_a_crash_is_stored_by_the_next_attempt(tmp_path: Path):
@@ -234,6 +232,7 @@ def test_the_log_of_a_crash_is_stored_by_the_next_attempt(tmp_path: Path):
     write_bytes(here, LOG_BEFORE, b"begin of the first\nFatal: it crashes\n")
     write_bytes(here, LOG_FILE, b"begin of the second\n")
     home_at(tmp_path / "m", stored).publish()
+    settle(stored.below("trials/x-s0"))
     assert stored.below("trials/x-s0").read(LOG_FILE) == (
         b"begin of the first\nFatal: it crashes\nbegin of the second\n"
     )

@@ -35,7 +35,7 @@ class TestTheWorker:
     @pytest.fixture(autouse=True)
     def here(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ray_trial, "_send_output_to", lambda _: None)
-        monkeypatch.setattr(ray_trial, "RayContext", lambda _: None)
+        monkeypatch.setattr(ray_trial, "RayContext", lambda *_: None)
 
     def fails(self, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
         def run(spec: TrialSpec, _: object) -> None:

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -50,16 +51,26 @@ def test_a_run_is_stopped_cut_short_and_killed_and_ends_with_the_same_bytes(
 
 
 def _ctrl_c_behind_a_terminal_that_is_gone(run: Run, first: str, second: str) -> None:
-    """The second trial is started early, and must not be waited for."""
+    """By `fer-orch stop`, which is a Ctrl-C from elsewhere, and waits for the run's end.
+
+    The second trial is started early, and must not be waited for.
+    """
     holds = [run.hold(first, 0, 3), run.hold(second, 0, 3)]
     driver = run.start()
     wait_until(holds[0].is_reached, driver)
     assert driver.stdout
     driver.stdout.close()  # as with `| tee`
-    driver.send_signal(signal.SIGINT)
+    stop = subprocess.Popen(
+        [sys.executable, "-m", "orchestrator", "stop", str(run.folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     wait_until((run.folder / STOP_FILE).exists, driver)
+    assert stop.poll() is None
     holds[0].release()
     assert driver.wait(timeout=120) == 130
+    assert "stopped" in ended(stop)
     assert [(end.cause, end.position) for end in run.ends(first)] == [
         (Cause.STOPPED, Position(0, 3))
     ]

@@ -145,7 +145,7 @@ def test_a_watch_without_a_terminal_tells_what_changed_and_ends_with_the_run(tmp
             finish(store)
 
     console = terminal(300, is_terminal=False)
-    status.watch_status(RunStore(tmp_path), console, pause)
+    status.watch_status(RunStore(tmp_path), console, pause=pause)
     headline, *lines = console.export_text().splitlines()
     assert pauses == [2.0, 2.0]
     # Four trials at first, then the headline and the one that changed.
@@ -159,7 +159,7 @@ def test_a_watch_without_a_terminal_tells_what_changed_and_ends_with_the_run(tmp
 def test_a_watch_at_a_terminal_ends_with_the_last_state(tmp_path):
     store = write_run(tmp_path, SMALL)
     console = terminal()
-    status.watch_status(RunStore(tmp_path), console, lambda _: finish(store))
+    status.watch_status(RunStore(tmp_path), console, pause=lambda _: finish(store))
     assert "2 finished, 1 failed, 1 diverged" in console.export_text()
 
 

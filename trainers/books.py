@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets.folder import Folder, write_bytes
 from trainers.checkpoint import Position
 from trainers.entries import (
     ATTEMPTS_FILE,
@@ -58,6 +59,14 @@ def _unpacked(data: bytes) -> tuple[Position, float]:
         return Position(), 0.0
     epoch, step, when = _LAYOUT.unpack(data)
     return Position(epoch, step), when
+
+
+def advance(trial: Folder, where: tuple[Position, float]) -> None:
+    """Let the position that is noted of a trial be `where`, and when, unless it is further on."""
+    noted = trial.read(POSITION_FILE) if trial.has(POSITION_FILE) else b""
+    position, when = where
+    if position > _unpacked(noted)[0]:
+        write_bytes(trial, POSITION_FILE, _LAYOUT.pack(position.epoch, position.step, when))
 
 
 class Books:

@@ -113,10 +113,10 @@ class CheckpointStore:
         """The position of the first of `names`; None where there is none."""
         return next((name.position for name in self.names()), None)
 
-    def next_attempt(self) -> int:
-        """A number above that of any attempt that has begun to write here."""
+    def last_attempt(self) -> int:
+        """The greatest number of an attempt that has begun to write here; 0 where none has."""
         begun = (CheckpointName.parse(one.partition("/")[0]) for one in self.folder.names())
-        return 1 + max((name.attempt for name in begun if name), default=0)
+        return max((name.attempt for name in begun if name), default=0)
 
     def whole(self) -> Iterator[tuple[CheckpointName, Marker]]:
         """Those whose files have the sizes that their markers tell, the one to go on from first.
@@ -149,7 +149,7 @@ class CheckpointStore:
 
         self.folder.write(f"{name}/{STATE_FILE}", write)
         marker = Marker({STATE_FILE: measured[-1]}, figures_of(checkpoint))
-        write_bytes(self.folder, f"{name}/{MARKER_FILE}", marker.content())
+        write_bytes(self.folder, f"{name}/{MARKER_FILE}", marker.content(), anew=True)
         return name
 
     def prune(self, name: CheckpointName) -> None:

@@ -57,8 +57,9 @@ class BackgroundWriter:
 
     While one checkpoint is written the next may wait; a newer one takes the place of one that
     waits, so a slow disk delays checkpoints and never the training. Figures are all told, in their
-    order, once no checkpoint waits. Storage that fails is tried again, and what remains
-    of an error is raised by the next call in the training's own thread.
+    order, once no checkpoint waits that is due. Storage that fails is tried again, and what remains
+    of an error is raised by the next call in the training's own thread. `pause_s` is how long a
+    checkpoint waits at least for the one before it, unless somebody waits for it.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class BackgroundWriter:
         write: Callable[[Checkpoint], object],
         patience_s: float,
         tell: Callable[[Figures], object] = lambda figures: None,
+        pause_s: float = 0.0,
     ) -> None:
         self._write = write
         self._tell = tell
@@ -73,6 +75,9 @@ class BackgroundWriter:
         self._changed = threading.Condition()
         self._waiting: Checkpoint | None = None
         self._figures: deque[Figures] = deque()
+        self._pause_s = pause_s
+        self._due_at = 0.0
+        self._awaited = 0
         self._busy = False
         self._closed = False
         self._error: BaseException | None = None
@@ -96,7 +101,10 @@ class BackgroundWriter:
     def flush(self) -> None:
         """Wait until all that was handed over is durable; raises what kept it from that."""
         with self._changed:
+            self._awaited += 1
+            self._changed.notify_all()
             self._changed.wait_for(lambda: self._error or not (self._has_work() or self._busy))
+            self._awaited -= 1
             self._raise_error()
 
     def close(self) -> None:
@@ -113,12 +121,22 @@ class BackgroundWriter:
     def _has_work(self) -> bool:
         return self._waiting is not None or bool(self._figures)
 
+    def _due_in_s(self) -> float:
+        """How long the checkpoint that waits, or the next one, is to wait still."""
+        if self._closed or self._awaited:
+            return 0.0
+        return max(0.0, self._due_at - time.monotonic())
+
+    def _is_something_due(self) -> bool:
+        return bool(self._figures) or (self._waiting is not None and not self._due_in_s())
+
     def _work(self) -> None:
         while self._error is None:
             with self._changed:
-                self._changed.wait_for(lambda: self._has_work() or self._closed)
-                if not self._has_work():
-                    return
+                while not self._is_something_due():
+                    if self._closed and not self._has_work():
+                        return
+                    self._changed.wait(self._due_in_s() if self._waiting else None)
                 act = self._next()
                 self._busy = True
             error = self._done(act)
@@ -129,9 +147,10 @@ class BackgroundWriter:
                 self._changed.notify_all()
 
     def _next(self) -> Callable[[], object]:
-        checkpoint, self._waiting = self._waiting, None
-        if checkpoint is None:
+        if self._waiting is None or self._due_in_s():
             return partial(self._tell, self._figures.popleft())
+        checkpoint, self._waiting = self._waiting, None
+        self._due_at = time.monotonic() + self._pause_s
         where = checkpoint.position
         what = f"writing the checkpoint of epoch {where.epoch}, step {where.step}"
         return partial(persist, partial(self._write, checkpoint), what, self._patience_s)

@@ -85,8 +85,9 @@ def interruption(context: TrialContext, ask_machine: bool) -> Cause | None:
 class LocalContext:
     """A trial in this process.
 
-    Its files stay in its own directory, or in `run`, the run's folder in an object store.
-    `stop_file` is where a stop is asked for; by default `stop` in the trial's directory.
+    Its files stay in its own directory, or in `run`, the run's folder in an object store, as those
+    of attempt `attempt`. `stop_file` is where a stop is asked for; by default `stop` in the trial's
+    directory.
     """
 
     def __init__(
@@ -95,16 +96,20 @@ class LocalContext:
         resilience: Resilience | None = None,
         stop_file: Path | None = None,
         run: Folder | None = None,
+        attempt: int = 0,
     ) -> None:
         resilience = resilience or Resilience()
         self._patience_s = 60 * resilience.storage_minutes
         self._home: Home = (
-            SharedHome(trial_dir, stop_file or trial_dir / STOP_FILE)
+            SharedHome(trial_dir)
             if run is None
-            else StoredHome(trial_dir, run, resilience.storage_seconds)
+            else StoredHome(trial_dir, run, attempt, resilience.storage_seconds)
         )
+        # Each checkpoint costs an object store a dozen requests.
+        self._pause_s = 0.0 if run is None else resilience.storage_seconds
+        self._stop_file = stop_file or trial_dir / STOP_FILE
         self._keep = int(resilience.keep_last_checkpoint)
-        self._store = CheckpointStore(self._home.checkpoints)
+        self._store = CheckpointStore(self._home.checkpoints, attempt)
         self._writer: BackgroundWriter | None = None
         self._looked_at = 0.0
 
@@ -132,7 +137,7 @@ class LocalContext:
 
         def read() -> Checkpoint | None:
             self._store.sweep()
-            self._store.attempt = self._store.next_attempt()
+            self._store.attempt = 1 + self._store.last_attempt()
             return self._store.newest(identity)
 
         return persist(read, f"reading the checkpoints of {identity.trial}", self._patience_s)
@@ -143,14 +148,11 @@ class LocalContext:
 
     def _started(self) -> BackgroundWriter:
         if self._writer is None:
-            self._writer = BackgroundWriter(self._save, self._patience_s, self._tell)
+            self._writer = BackgroundWriter(self._save, self._patience_s, self._tell, self._pause_s)
         return self._writer
 
     def _save(self, checkpoint: Checkpoint) -> None:
-        self._home.check_owner()
-        name = self._store.write(checkpoint)
-        self._home.check_owner()  # an upload takes minutes: what is there now may be another's
-        self._store.prune(name)
+        self._store.prune(self._store.write(checkpoint))
 
     def _tell(self, figures: Figures) -> None:
         """Nobody listens here: the trial's files hold the same figures."""
@@ -175,7 +177,7 @@ class LocalContext:
             return False
         self._looked_at = now
         try:
-            return self._home.stop_requested()
+            return self._stop_file.exists()
         except OSError:  # storage that does not answer asks for nothing
             return False
 
@@ -197,7 +199,6 @@ class LocalContext:
 
     def _drop_checkpoints(self) -> None:
         try:
-            self._home.check_owner()
             self._store.clear(keep=self._keep)
         except OSError as error:  # the result is there; the next start of the run clears up
             logger.warning("checkpoints can't be removed: %s", error)

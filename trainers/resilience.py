@@ -26,8 +26,9 @@ class Resilience(BaseModel):
     storage_minutes: float = Field(default=10.0, ge=0)
     """How long storage may fail before the trial does: checkpoints and results are tried again."""
 
-    storage_seconds: float = Field(default=15.0, gt=0)
-    """How often the small files of a trial whose run is in an object store are copied there."""
+    storage_seconds: float = Field(default=60.0, gt=0)
+    """How often at most a trial whose run is in an object store stores a checkpoint there, and its
+    small files: each costs requests. At a stop and at its end it stores them at once."""
 
     keep_last_checkpoint: bool = True
     """Keep the last checkpoint of a finished trial, with its optimizer: three times as large as the

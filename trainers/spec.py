@@ -6,6 +6,7 @@ from pathlib import Path
 from datasets.cache import CacheMode
 from datasets.folder import Folder, LocalFolder, as_folder
 from datasets.probe_images import HAPPINESS
+from trainers.attempt_files import attempt_dir
 from trainers.recipe import Recipe, config_hash
 from trainers.resilience import Resilience
 
@@ -54,6 +55,11 @@ class TrialSpec:
         """The trial's files as every machine of the run sees them."""
         run = self.run_folder
         return LocalFolder(self.trial_dir) if run is None else run.below(f"trials/{self.name}")
+
+    @property
+    def attempt_folder(self) -> Folder:
+        """Where the files go that this attempt writes; see `trainers.attempt_files`."""
+        return self.folder if self.storage is None else self.folder.below(attempt_dir(self.attempt))
 
     @property
     def run_dir(self) -> Path:
