@@ -3,6 +3,7 @@
 import difflib
 import math
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -12,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -159,6 +161,18 @@ class RunConfig(_Section):
     probes_label: str | None = EXPRESSIONS[HAPPINESS]
     """The expression in these pictures, null if unknown. A drawn face is happy, as the paper's."""
 
+    tracking: Literal["none", "mlflow", "wandb"] = "none"
+    """Where Tune sends each epoch's figures besides the run's files: `mlflow` or `wandb` (Weights &
+    Biases), with the package of `pip install 'fer-orch[mlflow]'` or `[wandb]`. Keys and passwords
+    are read from the environment alone."""
+
+    tracking_uri: str | None = None
+    """MLflow's server, such as `http://192.0.2.7:5000`; null: what `MLFLOW_TRACKING_URI` says."""
+
+    tracking_experiment: str | None = Field(default=None, min_length=1)
+    """MLflow's experiment or W&B's project; null: what `MLFLOW_EXPERIMENT_NAME` or `WANDB_PROJECT`
+    says, else `fer-orch`."""
+
     data: DataSection = DataSection()
     recipe: Recipe = Recipe()
     resources: ResourceSection = ResourceSection()
@@ -204,6 +218,19 @@ class RunConfig(_Section):
                 "resources.gpus_per_trial=1"
             )
         return self
+
+    @field_validator("tracking_uri")
+    @classmethod
+    def _mlflows_without_secrets(cls, uri: str | None, info: ValidationInfo) -> str | None:
+        if uri is not None and info.data.get("tracking") == "wandb":
+            raise ConfigError("tracking_uri is MLflow's: for wandb set WANDB_BASE_URL instead")
+        if uri is not None and re.search("://[^/]*@|^https?:.*@", uri):
+            raise ConfigError(  # it is not to be printed
+                "tracking_uri holds a user or a password, and a run keeps its configuration in a "
+                "file: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or all of it as "
+                "MLFLOW_TRACKING_URI"
+            )
+        return uri
 
     @field_validator("probes")
     @classmethod

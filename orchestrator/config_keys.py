@@ -13,6 +13,7 @@ FREE_KEYS = (
     "resources.max_failures",
     "resilience.",
     "estimate.",
+    "tracking",  # `tracking_uri` and `tracking_experiment` too
 )
 
 

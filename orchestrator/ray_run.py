@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -151,19 +151,21 @@ def run_trials(
     max_failures: int,
     store: RunStore,
     on_stop: Callable[[], None],
+    *,
+    trackers: Sequence[tune.Callback] = (),
 ) -> tune.ResultGrid:
     """Run trials in order, as many at once as the plan says; returns what Tune has heard of them.
 
     A failed trial ends alone. The first Ctrl-C or SIGTERM calls `on_stop` and lets the trials
     checkpoint at their next step, the second ends them at once; both raise `KeyboardInterrupt`.
-    The connection of `ray_session` must be open.
+    The connection of `ray_session` must be open. `trackers` hear what Tune hears.
     """
     root = store.root.absolute()  # here, where Tune runs its trials' drivers too
     shutil.rmtree(root / TUNE_DIR, ignore_errors=True)
     board = start_board(store)
     train_run = TrainRun(resources, max_failures, root / STOP_FILE, board)
     drivers = TrialDrivers(root, specs, resources.slots, train_run, board)
-    tuner = _tuner(drivers.drive, specs, resources, root)
+    tuner = _tuner(drivers.drive, specs, resources, root, trackers)
     ended = threading.Event()
     records = [root / TRIALS_DIR / spec.name for spec in specs]
     (root / STOP_FILE).unlink(missing_ok=True)
@@ -201,6 +203,7 @@ def _tuner(
     specs: list[TrialSpec],
     resources: Resources,
     root: Path,
+    trackers: Sequence[tune.Callback],
 ) -> tune.Tuner:
     def trial(config: dict[str, Any]) -> None:  # Tune wants a function, not a method
         drive(config)
@@ -214,7 +217,9 @@ def _tuner(
             reuse_actors=True,
             trial_dirname_creator=_trial_dirname,
         ),
-        run_config=tune.RunConfig(name=TUNE_DIR, storage_path=str(root), verbose=0),
+        run_config=tune.RunConfig(
+            name=TUNE_DIR, storage_path=str(root), verbose=0, callbacks=list(trackers)
+        ),
     )
 
 

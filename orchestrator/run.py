@@ -50,6 +50,7 @@ from orchestrator.run_store import (
     RunStore,
 )
 from orchestrator.show import print_outcome, print_plan
+from orchestrator.tracking import check_tracking
 from trainers.architectures import check_image_size
 from trainers.backend import check_backend, keras_backend
 from trainers.checkpoint import Position
@@ -158,6 +159,7 @@ def _refuse_other_config(store: RunStore, config: RunConfig) -> None:
 
 def refuse_unfit_place(request: RunRequest, store: RunStore, console: Console) -> None:
     """What this machine or the cluster can't do, before faces are drawn and shards are read."""
+    check_tracking(request.config)
     with nodes_of(request.address, shares_gpus(request.config)) as nodes:
         trial_resources(request.config, nodes)
         if request.address is not None:
@@ -230,6 +232,7 @@ def train_on_ray(
     # Ray takes seconds to import: a run with nothing to do never needs it.
     from orchestrator.ray_nodes import cluster_nodes
     from orchestrator.ray_run import errors_of, ray_session, run_trials
+    from orchestrator.ray_tracking import trackers
 
     config = request.config
     if request.address is None:
@@ -255,6 +258,7 @@ def train_on_ray(
                 config.resources.max_failures,
                 store,
                 on_stop=lambda: console.print(_STOPPING, style="bold", highlight=False),
+                trackers=trackers(config, store, document.name, console),
             )
             patiently(config, store.refresh, "reading what the trials have stored")
             record_unexplained(store, specs, errors_of(grid))
