@@ -30,6 +30,10 @@ OWNER_FILE = f"{LOCK_FILE}-owner"
 _BEAT_S = 10.0
 _SILENCE_S = 45.0
 
+# After so many, a driver that began in the same moment has been seen. Each look is two requests.
+_FIRST_BEATS = 3
+_LOOK_EACH = 6
+
 
 def check_writable(store: RunStore) -> None:
     """Refuse a run directory that can't be made or written to."""
@@ -192,22 +196,30 @@ def _driver_in(run: Folder) -> Driver | None:
 def _beating(store: RunStore, run: Folder, driver: Driver, console: Console) -> Iterator[None]:
     """Write this driver's name, and where its trials are, again and again until the block ends.
 
-    Should another stand there, this one was silent for too long and has lost the run: it stops.
+    Should another stand there, this one was silent for too long, or began in the same moment, and
+    has lost the run: it stops. It looks where that can be, and now and then: a machine that was
+    suspended does not know how long it was silent.
     """
     ended = threading.Event()
     _write_name(store, run, driver)
 
     def beat() -> None:
+        written, beats = time.time(), 0
         while not ended.wait(_BEAT_S):
+            beats += 1
             # Storage that fails for a while: the next beat may get through.
             with suppress(OSError):
-                other = _driver_in(run)
+                silent_s = time.time() - written
+                looks = beats <= _FIRST_BEATS or beats % _LOOK_EACH == 0
+                looks = looks or not 0 <= silent_s <= _SILENCE_S / 2
+                other = _driver_in(run) if looks else None
                 if other is not None and not other.is_this:
                     console.print(f"{other.called} has taken this run over", style="bold red")
                     for _ in range(2):  # at once: its trials are the other's now
                         os.kill(os.getpid(), signal.SIGINT)
                     return
                 _write_name(store, run, driver)
+                written = time.time()
 
     thread = threading.Thread(target=beat, name="driver", daemon=True)
     thread.start()

@@ -198,8 +198,13 @@ def test_what_was_taken_over_in_part_is_taken_over_again(tmp_path: Path, monkeyp
 
 def test_the_small_files_follow_by_themselves(run: Folder, tmp_path: Path):
     home = home_at(tmp_path / "m", run, interval_s=0.05)
-    write_bytes(LocalFolder(tmp_path / "m/trials/x-s0"), "history.csv", b"1")
-    wait_for(lambda: run.below("trials/x-s0/attempts/0001").has("history.csv"))
+    there, here = run.below("trials/x-s0/attempts/0001"), LocalFolder(tmp_path / "m/trials/x-s0")
+    write_bytes(here, "history.csv", b"1")  # as the checkpoints have it
+    write_bytes(here, LOG_FILE, b"1")
+    wait_for(lambda: there.has(LOG_FILE))
+    assert not there.has("history.csv")
+    home.publish()
+    assert there.has("history.csv")
     home.leave()
 
 

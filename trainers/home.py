@@ -29,8 +29,10 @@ _TAKEN_UP = (ATTEMPTS_FILE, POSITION_FILE, HISTORY_FILE, RESULT_FILE)
 # The only file that a trial takes back. Another that is gone was not removed by it.
 _TAKEN_BACK = frozenset({FAILURE_FILE})
 
-# Where a trial is, its surroundings are told otherwise.
+# Where a trial is, its surroundings are told otherwise; how far it has come too, and what it has
+# learned is in its checkpoints, until it lets go.
 _KEPT_HERE = frozenset({PROGRESS_FILE})
+_STORED_LAST = frozenset({POSITION_FILE, HISTORY_FILE})
 
 _LOG_MARK_BYTES = 16
 
@@ -114,8 +116,11 @@ class StoredHome:
 
     def publish(self) -> None:
         """See `Home`."""
+        self._publish()
+
+    def _publish(self, but: frozenset[str] = frozenset()) -> None:
         with self._publishing:
-            found = self._stamps()
+            found = {name: stamp for name, stamp in self._stamps().items() if name not in but}
             # A result is only seen here once all that belongs to it is.
             for name in sorted(found, key=lambda name: (name == RESULT_FILE, name)):
                 if found[name] != self._published.get(name):
@@ -185,7 +190,7 @@ class StoredHome:
         """Copy what changes."""
         while not self._left.wait(self._interval_s):
             try:
-                self.publish()
+                self._publish(but=_STORED_LAST)
             except OSError as error:
                 logger.warning("%s does not answer (%s); trying again", self._there, error)
 
