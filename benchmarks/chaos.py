@@ -1,12 +1,12 @@
 """A real `run-all` under random faults on a Ray cluster of several nodes: is every byte the same?
 
-    python benchmarks/chaos.py WORKDIR [--faults 50] [--seed 0] [--epochs 60]
+    python benchmarks/chaos.py WORKDIR [--faults 50] [--seed 0] [--epochs 60] [--s3]
 
 Four small trials run twice: left alone on this machine, and on a local cluster (a head and two
 nodes) under faults drawn by the seed. Two faults come at a time, the next two when as many
 trials as before are at work again, further than they were. Prints a table as Markdown, writes it to
 WORKDIR/chaos.md, and compares every output; exits 1 if one differs or a fault was not recovered
-from.
+from. With `--s3` the run is in a bucket of a stand-in for S3, which is away for a minute at times.
 """
 
 import argparse
@@ -16,15 +16,17 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chaos_faults import GIVE_UP_S, KINDS, TRIALS, Victim
+from chaos_faults import GIVE_UP_S, TRIALS, Victim
 from chaos_processes import is_alive
 
 from orchestrator.ray_environment import prepare_environment
 from orchestrator.run_store import RunStore
+from tests.object_stores import Gate, s3
 from trainers.checkpoint import Position
 from trainers.result import RESULT_FILE, TrialResult, read_record
 
@@ -56,7 +58,7 @@ class Chaos:
 
     def torment(self, faults: int) -> None:
         """Deal out the faults, each kind about as often, two at a time."""
-        kinds = [getattr(self.victim, name) for name in KINDS]
+        kinds = [getattr(self.victim, name) for name in self.victim.kinds]
         deck = [kinds[place % len(kinds)] for place in range(faults)]
         self.rng.shuffle(deck)
         while deck and (trial := self.wait_for_work()):
@@ -119,7 +121,7 @@ class Chaos:
         return is_alive(self.victim.pid_of(trial)) and self.victim.stood(trial) > stood
 
 
-def table(recoveries: list[Recovery]) -> str:
+def table(recoveries: list[Recovery], kinds: Sequence[str]) -> str:
     """Faults by kind, as Markdown; the steps are a median too, of a fault and its neighbour."""
     by_kind: dict[str, list[Recovery]] = defaultdict(list)
     for one in recoveries:
@@ -128,7 +130,7 @@ def table(recoveries: list[Recovery]) -> str:
         "| fault | count | recovered | seconds to recover, median | longest | steps repeated |",
         "|---|--:|--:|--:|--:|--:|",
     ]
-    for kind in KINDS:
+    for kind in kinds:
         ours = by_kind[kind]
         seconds = [one.seconds for one in ours if one.seconds is not None]
         shown = (
@@ -140,11 +142,11 @@ def table(recoveries: list[Recovery]) -> str:
     return "\n".join(lines)
 
 
-def accounts(run_dir: Path) -> str:
+def accounts(store: RunStore) -> str:
     """What the books of each trial say, as Markdown."""
     lines = ["| trial | restarts by cause | steps repeated | seconds lost |", "|---|---|--:|--:|"]
     for trial in TRIALS:
-        result = read_record(RunStore(run_dir).trial_dir(trial) / RESULT_FILE, TrialResult)
+        result = read_record(store.trial_dir(trial) / RESULT_FILE, TrialResult)
         if result is None:
             lines.append(f"| {trial} | not finished | – | – |")
             continue
@@ -155,12 +157,12 @@ def accounts(run_dir: Path) -> str:
     return "\n".join(lines)
 
 
-def differences(one: Path, other: Path) -> list[str]:
+def differences(*stores: RunStore) -> list[str]:
     """Outputs that are not equal to the byte."""
     found = []
     for trial in TRIALS:
         for name in COMPARED:
-            paths = [RunStore(run).trial_dir(trial) / name for run in (one, other)]
+            paths = [store.trial_dir(trial) / name for store in stores]
             if not all(path.exists() for path in paths):
                 found.append(f"{trial}/{name} is missing")
             elif paths[0].read_bytes() != paths[1].read_bytes():
@@ -169,29 +171,37 @@ def differences(one: Path, other: Path) -> list[str]:
 
 
 def main() -> int:
-    """Run both, print, compare; returns the exit code."""
+    """See the module; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("workdir", type=Path)
     parser.add_argument("--faults", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--s3", action="store_true")
     chosen = parser.parse_args()
     workdir = chosen.workdir.absolute()
-    if (workdir / "disturbed").exists():
+    if (workdir / "undisturbed").exists():
         parser.error(f"{workdir} holds an earlier run: name an empty folder")
     workdir.mkdir(parents=True, exist_ok=True)
-    rng = random.Random(chosen.seed)
-    victim = Victim(workdir, chosen.epochs, rng)
+    gate = Gate()
+    with s3(gate=gate) if chosen.s3 else nullcontext() as bucket:
+        rng = random.Random(chosen.seed)
+        return compared(Victim(workdir, chosen.epochs, rng, bucket, gate), chosen)
+
+
+def compared(victim: Victim, chosen: argparse.Namespace) -> int:
+    """The run undisturbed and under faults; returns the exit code."""
+    workdir, rng = victim.workdir, victim.rng
     with (workdir / "undisturbed.log").open("wb") as log:
         subprocess.run(victim.command(workdir / "undisturbed"), stdout=log, stderr=log, check=True)
     begin = time.monotonic()
     recoveries, code = tormented(victim, rng, chosen.faults)
-    different = differences(workdir / "undisturbed", victim.run_dir)
+    different = differences(RunStore(workdir / "undisturbed"), victim.store)
     parts = [
         f"{len(recoveries)} faults in {time.monotonic() - begin:.0f} s, seed {chosen.seed}; exit "
         f"code {code}; outputs {'differ: ' + ', '.join(different) if different else 'equal'}.",
-        table(recoveries),
-        accounts(victim.run_dir),
+        table(recoveries, victim.kinds),
+        accounts(victim.store),
     ]
     text = "\n\n".join(parts) + "\n"
     print(text)

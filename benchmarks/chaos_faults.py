@@ -2,23 +2,28 @@
 
 import json
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from chaos_files import Change, asked, change, flipped, write
 from chaos_processes import is_alive, kill, pids_named, stop
 
 from orchestrator.ray_register import REGISTER_FILE
 from orchestrator.run_store import RunStore
-from trainers.books import Books
+from trainers.books import last_position
 from trainers.checkpoint import Position
 from trainers.checkpoint_store import MARKER_FILE, STATE_FILE
+from trainers.entries import Restored, entries_in
 from trainers.result import RESULT_FILE, TrialState
+
+_HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(_HERE.parent))  # for the tests' stand-in of a store
+
+from tests.object_stores import Gate  # noqa: E402
 
 TRIALS = ("mobilenet-s0", "mobilenet-s1", "mobilenetv2-s0", "mobilenetv2-s1")
 NOTICE_S = 20
@@ -33,24 +38,38 @@ class Victim:
     workdir: Path
     epochs: int
     rng: random.Random
+    bucket: str | None = None
+    """Where the disturbed run is, if not in a folder of `workdir`."""
+    gate: Gate = field(default_factory=Gate)
     cluster: object = None
     driver: subprocess.Popen[bytes] | None = None
 
     @property
-    def run_dir(self) -> Path:
+    def run_dir(self) -> str:
         """The disturbed run."""
-        return self.workdir / "disturbed"
+        return f"{self.bucket or self.workdir}/disturbed"
+
+    @property
+    def store(self) -> RunStore:
+        """The same; in a bucket it is the view of its driver, which is on this machine."""
+        return RunStore.at(self.run_dir)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The faults that it can have."""
+        return KINDS if self.bucket is None else (*KINDS, "storage_away")
 
     def trial_dir(self, trial: str) -> Path:
         """A trial of the disturbed run."""
-        return RunStore(self.run_dir).trial_dir(trial)
+        return self.store.trial_dir(trial)
 
-    def command(self, run_dir: Path, *more: str) -> list[str]:
+    def command(self, run_dir: Path | str, *more: str) -> list[str]:
         """The user's command."""
         settings = (
             "recipe.image_size=32",
             f"recipe.epochs={self.epochs}",
             "resilience.checkpoint_steps=20",
+            "resilience.storage_seconds=2",
             "resources.max_failures=5",
             "data.drawn.train=640",
             "data.drawn.validation=64",
@@ -66,6 +85,7 @@ class Victim:
     def start_driver(self) -> None:
         """Give the command, the first time or again."""
         address = self.cluster.address
+        self.gate.wait()  # a command that finds its storage away says so, and ends
         with (self.workdir / "driver.log").open("ab") as log:
             self.driver = subprocess.Popen(
                 self.command(self.run_dir, "--address", address), stdout=log, stderr=log
@@ -132,53 +152,45 @@ class Victim:
 
     def checkpoint_truncated(self, trial: str) -> None:
         """The newest checkpoint is cut in half, and the worker dies."""
-        self._damage(trial, lambda data: data[: len(data) // 2])
+        self._damage(trial, STATE_FILE, lambda data: data[: len(data) // 2])
 
     def checkpoint_flipped(self, trial: str) -> None:
         """One bit of the newest checkpoint is turned over, and the worker dies."""
-        self._damage(trial, _flipped)
+        self._damage(trial, STATE_FILE, flipped)
 
     def orphan_left(self, trial: str) -> None:
         """Half a checkpoint lies about, and the worker dies."""
-        folder = self.trial_dir(trial) / "checkpoints" / "e009999-s000000000-a9000"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / STATE_FILE).write_bytes(b"half")
+        orphan = f"e009999-s000000000-a9000/{STATE_FILE}"
+        write(self.store.checkpoints(trial).folder, orphan, b"half")
         kill(self.pid_of(trial))
 
     def register_truncated(self, trial: str) -> None:
         """Ray Train's register is cut short; the run's driver dies, and the next finds it so."""
-        self._without_driver(trial, lambda path: path.write_bytes(path.read_bytes()[:-20]))
+        self._without_driver(trial, lambda data: data[:-20])
 
     def register_lost(self, trial: str) -> None:
         """It is gone."""
-        self._without_driver(trial, Path.unlink)
+        self._without_driver(trial, lambda data: None)
 
     def register_of_another_ray(self, trial: str) -> None:
         """Another version of Ray has written it."""
 
-        def other(path: Path) -> None:
-            record = json.loads(path.read_text()) | {"ray_version": "2.41.0"}
-            path.write_text(json.dumps(record))
+        def other(data: bytes) -> bytes:
+            return json.dumps(json.loads(data) | {"ray_version": "2.41.0"}).encode()
 
         self._without_driver(trial, other)
 
     def checkpoint_gone(self, trial: str) -> None:
         """The newest checkpoint is listed and gone, and the worker dies."""
-        folder = self._newest(trial)
-        pid = self.pid_of(trial)
-        if folder is not None:
-            stop(pid)
-            shutil.rmtree(folder, ignore_errors=True)
-        kill(pid)
+        self._damage(trial, STATE_FILE, lambda data: None)
 
     def checkpoint_half_stored(self, trial: str) -> None:
         """The newest checkpoint has no marker yet, and the worker dies."""
-        folder = self._newest(trial)
-        pid = self.pid_of(trial)
-        if folder is not None:
-            stop(pid)
-            (folder / MARKER_FILE).unlink(missing_ok=True)
-        kill(pid)
+        self._damage(trial, MARKER_FILE, lambda data: None)
+
+    def storage_away(self, trial: str) -> None:
+        """For a minute the object store answers 503, whatever it is asked."""
+        self.gate.close(60)
 
     def cache_removed(self, trial: str) -> None:
         """The staged images vanish from the disk."""
@@ -204,12 +216,12 @@ class Victim:
 
     def pid_of(self, trial: str) -> int | None:
         """The process that trains a trial."""
-        progress = RunStore(self.run_dir).trial(trial).progress
+        progress = self.store.trial(trial).progress
         return progress.pid if progress else None
 
     def running(self) -> list[str]:
         """Trials that have done a step and are at work."""
-        store = RunStore(self.run_dir)
+        store = self.store
         if store.read() is None:
             return []
         records = [store.trial(name) for name in TRIALS]
@@ -223,49 +235,40 @@ class Victim:
 
     def stood(self, trial: str) -> Position:
         """The furthest step of a trial."""
-        books = Books(self.trial_dir(trial))
-        try:
-            return books.reached()
-        finally:
-            books.close()
+        now = self.store.trial(trial).progress
+        at = Position(now.epoch, now.step) if now else Position()
+        return max(at, last_position(self.trial_dir(trial)))
 
     def repeated(self, trial: str) -> int:
-        """Steps of a trial that were done again so far."""
-        books = Books(self.trial_dir(trial))
-        try:
-            return books.account().steps_repeated
-        finally:
-            books.close()
+        """Steps of a trial that were done again so far; in a bucket, until its last attempt."""
+        entries = entries_in(self.trial_dir(trial))
+        return sum(one.steps_repeated for one in entries if isinstance(one, Restored))
 
     def is_over(self, trial: str) -> bool:
         """True once the trial has a result."""
         return (self.trial_dir(trial) / RESULT_FILE).exists()
 
-    def _newest(self, trial: str) -> Path | None:
-        """The folder of a trial's newest checkpoint."""
-        names = RunStore(self.run_dir).checkpoints(trial).names()
-        return self.trial_dir(trial) / "checkpoints" / str(names[0]) if names else None
+    def _damage(self, trial: str, file: str, how: Change) -> None:
+        """Change a file of the newest checkpoint, and end the worker, which stands still by then.
 
-    def _damage(self, trial: str, change: Callable[[bytes], bytes]) -> None:
+        Its checkpoint may not be whole yet: then the one before is changed.
+        """
         pid = self.pid_of(trial)
         stop(pid)
-        newest = self._newest(trial)
-        if newest is not None and (newest / STATE_FILE).exists():
-            state = newest / STATE_FILE
-            state.write_bytes(change(state.read_bytes()))
+        checkpoints = self.store.checkpoints(trial)
+        if names := asked(checkpoints.names):
+            change(checkpoints.folder, f"{names[0]}/{file}", how)
         kill(pid)
 
-    def _without_driver(self, trial: str, change: Callable[[Path], object]) -> None:
+    def _without_driver(self, trial: str, how: Change) -> None:
         """Change the trial's register while nothing of the run is at work, and go on."""
-        register = self.trial_dir(trial) / "checkpoints" / REGISTER_FILE
         pid = self.pid_of(trial)
         kill(self.driver.pid)
         self.driver.wait()
         end = time.monotonic() + FALL_S
         while is_alive(pid) and time.monotonic() < end:
             time.sleep(0.05)
-        if register.exists():
-            change(register)
+        change(self.store.checkpoints(trial).folder, REGISTER_FILE, how)
         self.start_driver()
 
 
@@ -287,9 +290,3 @@ KINDS = (
     "checkpoint_gone",
     "checkpoint_half_stored",
 )
-
-
-def _flipped(data: bytes) -> bytes:
-    changed = bytearray(data)
-    changed[len(changed) // 2] ^= 1
-    return bytes(changed)
