@@ -119,9 +119,9 @@ MUTANTS = (
         "drain",
         "a trial does not hear that its node is drained",
         "orchestrator/ray_drain.py",
-        "    return ray.get_runtime_context().get_node_id() in draining\n",
-        "    return ray.get_runtime_context().node_id in draining\n",
-        ("tests/test_drain.py",),
+        "                    info = ray.train.get_preemption_info()\n",
+        "                    info = None\n",
+        ("tests/test_drain_notice.py",),
     ),
     Mutant(
         "checksum",

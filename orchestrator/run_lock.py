@@ -108,7 +108,7 @@ def _is_held(store: RunStore) -> bool:
         return False
     lock = FileLock(store.root / LOCK_FILE)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(blocking=False)
     except Timeout:
         return True
     lock.release()
