@@ -108,11 +108,7 @@ def run_all(request: RunRequest, console: Console, machines: Machines | None = N
     check_probes(config, store)
     rows = planned_rows(config, store)
     if request.dry_run:
-        with nodes_of(request.address, shares_gpus(request.config)) as nodes:
-            resources = trial_resources(config, nodes)
-        todo = [name for name in _names(config, rows) if _is_to_do(request, store, name)]
-        plan = _plan_of(request, store, todo, rows, resources)
-        print_plan(plan, config, store, rows, console)
+        _print_plan(request, store, rows, console)
         return 0
     is_new = store.read() is None
     if is_new:  # it is to leave nothing behind where it can't be
@@ -122,7 +118,7 @@ def run_all(request: RunRequest, console: Console, machines: Machines | None = N
         store.refresh()  # another driver may have worked on it until now
         take_over_all(store, before)
         _refuse_other_config(store, config)
-        todo = [name for name in _names(config, rows) if _is_to_do(request, store, name)]
+        todo = _to_do(request, store, rows)
         if todo and not is_new:
             machines.refuse_unfit(request, store, console)
         check_weights(config, todo)
@@ -137,6 +133,16 @@ def run_all(request: RunRequest, console: Console, machines: Machines | None = N
             (store.root / STOP_FILE).unlink(missing_ok=True)
         settle_finished(store, config)
         return _finish(config, store, request.until_epoch, console)
+
+
+def _print_plan(
+    request: RunRequest, store: RunStore, rows: Mapping[str, int], console: Console
+) -> None:
+    with nodes_of(request.address, shares_gpus(request.config)) as nodes:
+        resources = trial_resources(request.config, nodes)
+    todo = _to_do(request, store, rows)
+    plan = _plan_of(request, store, todo, rows, resources)
+    print_plan(plan, request.config, store, rows, console)
 
 
 def cluster_of(request: RunRequest) -> str:
@@ -215,6 +221,10 @@ def _document(
     )
 
 
+def _to_do(request: RunRequest, store: RunStore, rows: Mapping[str, int]) -> list[str]:
+    return [name for name in _names(request.config, rows) if _is_to_do(request, store, name)]
+
+
 def _is_to_do(request: RunRequest, store: RunStore, name: str) -> bool:
     """Finished is immutable, diverged would diverge again; a failed trial is tried again."""
     if store.trial(name).state in (TrialState.FINISHED, TrialState.DIVERGED):
@@ -242,9 +252,7 @@ def train_on_ray(
         resources = trial_resources(config, cluster_nodes(shares_gpus(config)))
         if resources.sharing_note:
             console.print(resources.sharing_note, highlight=False, soft_wrap=True)
-        store.write(document)
-        write_provenance(store.provenance_file, resources, request.address)
-        store.publish(PROVENANCE_FILE)
+        _note(request, store, document, resources)
         plan = _plan_of(request, store, names, document.data.rows, resources)
         order = [trial.name for trial in plan.trials]
         specs = trial_specs(config, store, order, resources, request.until_epoch)
@@ -263,6 +271,15 @@ def train_on_ray(
             patiently(config, store.refresh, "reading what the trials have stored")
             record_unexplained(store, specs, errors_of(grid))
         return grid
+
+
+def _note(
+    request: RunRequest, store: RunStore, document: RunDocument, resources: Resources
+) -> None:
+    """What the run is, and on what it is trained: from here on it is there."""
+    store.write(document)
+    write_provenance(store.provenance_file, resources, request.address)
+    store.publish(PROVENANCE_FILE)
 
 
 def _finish(config: RunConfig, store: RunStore, until_epoch: int | None, console: Console) -> int:
