@@ -95,15 +95,13 @@ class Aside(LoggerCallback):  # type: ignore[misc]  # Ray's class has no types
         )
 
 
-def trackers(
+def callbacks(
     config: RunConfig, store: RunStore, name: str, console: Console
 ) -> list[LoggerCallback]:
     """Callbacks that send the figures of the run of this name where its configuration says.
 
     Raises `OSError` where the run's directory can't be written to.
     """
-    if config.tracking == "none":
-        return []
     prepare_tracking()
     run = TrackedRun(config, store, name)
     is_wandb = config.tracking == "wandb"

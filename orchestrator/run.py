@@ -50,7 +50,7 @@ from orchestrator.run_store import (
     RunStore,
 )
 from orchestrator.show import print_outcome, print_plan
-from orchestrator.tracking import check_tracking
+from orchestrator.tracking import check_tracking, trackers
 from trainers.architectures import check_image_size
 from trainers.backend import check_backend, keras_backend
 from trainers.checkpoint import Position
@@ -242,7 +242,6 @@ def train_on_ray(
     # Ray takes seconds to import: a run with nothing to do never needs it.
     from orchestrator.ray_nodes import cluster_nodes
     from orchestrator.ray_run import errors_of, ray_session, run_trials
-    from orchestrator.ray_tracking import trackers
 
     config = request.config
     if request.address is None:

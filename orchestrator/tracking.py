@@ -4,9 +4,16 @@ import os
 import re
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from rich.console import Console
 
 from datasets.errors import ConfigError
 from orchestrator.config import RunConfig
+from orchestrator.run_store import RunStore
+
+if TYPE_CHECKING:
+    from ray.tune.logger import LoggerCallback
 
 _ENVIRONMENT = {
     # A server that is away is to be told of at once: `orchestrator.ray_tracking` tries again.
@@ -22,6 +29,21 @@ _ENVIRONMENT = {
 _NAMED_BY = {"mlflow": "MLFLOW_EXPERIMENT_NAME", "wandb": "WANDB_PROJECT"}
 _OF_NO_NAME = "fer-orch"
 _AWAY_S = 10
+
+
+def trackers(
+    config: RunConfig, store: RunStore, name: str, console: Console
+) -> "list[LoggerCallback]":
+    """What is to hear what Tune hears of the run of this name, beside its own files.
+
+    Raises `OSError` where the run's directory can't be written to.
+    """
+    if config.tracking == "none":
+        return []
+    # Ray's callbacks import MLflow and W&B where they are installed, which takes seconds.
+    from orchestrator.ray_tracking import callbacks
+
+    return callbacks(config, store, name, console)
 
 
 def prepare_tracking() -> None:

@@ -1,6 +1,8 @@
 """What MLflow and Weights & Biases have of a run: each trial once, each epoch once."""
 
 import pickle
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +25,7 @@ from orchestrator.plan import Resources
 from orchestrator.ray_environment import prepare_environment
 from orchestrator.run import Machines, refuse_unfit_place
 from orchestrator.run_store import RunStore
-from orchestrator.tracking import check_tracking, prepare_tracking, without_secrets
+from orchestrator.tracking import check_tracking, prepare_tracking, trackers, without_secrets
 
 prepare_environment()
 prepare_tracking()
@@ -36,7 +38,7 @@ from ray.tune.logger import LoggerCallback  # noqa: E402
 from wandb.proto import wandb_internal_pb2  # noqa: E402
 
 from orchestrator import ray_run, ray_tracking  # noqa: E402
-from orchestrator.ray_tracking import Aside, trackers  # noqa: E402
+from orchestrator.ray_tracking import Aside  # noqa: E402
 from tests.interrupted_trial import spec_of  # noqa: E402
 from tests.made_up_runs import finish  # noqa: E402
 from tests.ports import free_port  # noqa: E402
@@ -547,3 +549,15 @@ def test_wandb_is_not_told_again_what_it_has(
     assert run.logged == [3]
     assert run.summary["macro_f1"] == 0.5
     assert run.exit_code == 255
+
+
+def test_a_run_that_is_not_tracked_imports_neither():
+    code = (
+        "import sys\n"
+        "from orchestrator.ray_environment import prepare_environment\n"
+        "prepare_environment()\n"
+        "import orchestrator.ray_run, orchestrator.run, orchestrator.tracking\n"
+        "print({'mlflow', 'wandb'} & sys.modules.keys())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
