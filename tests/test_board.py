@@ -75,7 +75,11 @@ def link() -> Iterator[Callable[..., BoardLink]]:
 
 
 def places(board: Any) -> dict[str, str]:
-    return dict(ray.get(board.seen.remote())[1])
+    """Where trials are; nowhere while the board does not answer."""
+    try:
+        return dict(ray.get(board.seen.remote())[1])
+    except ray.exceptions.RayError:
+        return {}
 
 
 def wait_for(condition: Callable[[], object]) -> None:
@@ -122,7 +126,7 @@ def test_a_stop_is_heard_also_from_a_board_that_was_started_anew(
 
 def answered(board: Any) -> bool:
     try:
-        places(board)
+        ray.get(board.seen.remote())
     except ray.exceptions.RayError:
         return False
     return True
