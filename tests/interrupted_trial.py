@@ -149,12 +149,12 @@ def before_marker(number: int) -> None:
     """End the process when the state of the `number`-th checkpoint is stored, and no marker."""
     written = 0
 
-    def write_marker(*_: Any) -> None:
+    def write_marker(*words: Any, **options: Any) -> None:
         nonlocal written
         written += 1
         if written == number:
             kill()
-        write_bytes(*_)
+        write_bytes(*words, **options)
 
     write_bytes = checkpoint_store.write_bytes
     checkpoint_store.write_bytes = write_marker  # type: ignore[attr-defined]
