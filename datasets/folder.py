@@ -107,7 +107,7 @@ def write_bytes(folder: Folder, name: str, data: bytes, *, anew: bool = False) -
     folder.write(name, write)
 
 
-def _copied(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
@@ -172,8 +172,7 @@ class LocalFolder:
 
     def copy(self, name: str, new: str) -> None:
         """See `Folder`."""
-        with (self.path / name).open("rb"):  # or it would leave an empty one
-            self.write(new, lambda path: _copied(self.path / name, path))
+        self.write(new, lambda path: _copy(self.path / name, path))
 
     def remove(self, name: str) -> None:
         """See `Folder`."""

@@ -39,16 +39,18 @@ class Board:
             self._rows[trial].append(row)
             self._changed.notify_all()
 
-    async def rows(self, trial: str, known: int, patience_s: float) -> list[Row]:
-        """A trial's figures after the first `known`; waits for so long while there are none."""
+    async def rows(self, trial: str, epoch: int, patience_s: float) -> list[Row]:
+        """A trial's figures after an epoch, as heard; waits for so long while there are none."""
+
+        def later() -> list[Row]:
+            return [row for row in self._rows[trial] if row["epoch"] > epoch]
+
         async with self._changed:
             try:
-                await asyncio.wait_for(
-                    self._changed.wait_for(lambda: len(self._rows[trial]) > known), patience_s
-                )
+                await asyncio.wait_for(self._changed.wait_for(later), patience_s)
             except TimeoutError:
                 return []
-            return self._rows[trial][known:]
+            return later()
 
     async def tell(self, trial: str, attempt: int, progress: str) -> None:
         """Take where an attempt at a trial is: a `TrialProgress` as JSON."""

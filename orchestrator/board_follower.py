@@ -51,11 +51,15 @@ class BoardFollower:
         self._heard.wait(_ASK_S)
 
     def _watch(self) -> None:
+        failing = False
         while not self._left:
             try:
                 self._look()
+                failing = False
             except Exception as error:  # it is started anew, or the view's disk is full for now
-                logger.warning("the board does not answer: %s", error)
+                if not failing:
+                    logger.warning("the board does not answer: %s", error)
+                failing = True
             self._wake.wait(_LOOK_EVERY_S)
             self._wake.clear()
 

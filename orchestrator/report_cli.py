@@ -49,7 +49,7 @@ def status_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print what results.json holds.")] = False,
     address: Annotated[
         str | None,
-        typer.Option(help="The run's Ray cluster: of a run in an object store, to the second."),
+        typer.Option(help="Ray cluster of a run in an object store: asks it, to the second."),
     ] = None,
 ) -> None:
     """Print where each trial of a run stands: the report's accuracy table."""
@@ -60,7 +60,7 @@ def status_command(
     if watch and as_json:
         raise ConfigError("--json prints once: leave out --watch, or --json")
     store = RunStore.at(run)
-    with nullcontext(RunStore.look) if address is None else look_at_board(address) as look:
+    with nullcontext(RunStore.look) if address is None else look_at_board(store, address) as look:
         if as_json:
             typer.echo(status_json(store, look))
         elif watch:

@@ -25,10 +25,11 @@ from trainers.ownership import LOCK_FILE
 OWNER_FILE = f"{LOCK_FILE}-owner"
 """Beside the lock: who has it."""
 
-# A driver of a run in an object store writes its name again so often, and is held for dead when it
-# has not for so long.
+# A driver of a run in an object store writes its name again so often.
 _BEAT_S = 10.0
-_SILENCE_S = 45.0
+
+SILENCE_S = 45.0
+"""When it has not for so long, it is held for dead."""
 
 # After so many, a driver that began in the same moment has been seen. Each look is two requests.
 _FIRST_BEATS = 3
@@ -170,7 +171,7 @@ def _wait_for_silence(store: RunStore, run: Folder, console: Console) -> None:
     console.print(
         f"{first.called} drove this run last: seeing whether it still does", highlight=False
     )
-    end = time.monotonic() + _SILENCE_S
+    end = time.monotonic() + SILENCE_S
     while time.monotonic() < end:
         time.sleep(1)
         with suppress(OSError):  # the next look may be answered
@@ -209,10 +210,7 @@ def _beating(store: RunStore, run: Folder, driver: Driver, console: Console) -> 
             beats += 1
             # Storage that fails for a while: the next beat may get through.
             with suppress(OSError):
-                silent_s = time.time() - written
-                looks = beats <= _FIRST_BEATS or beats % _LOOK_EACH == 0
-                looks = looks or not 0 <= silent_s <= _SILENCE_S / 2
-                other = _driver_in(run) if looks else None
+                other = _driver_in(run) if _looks(beats, time.time() - written) else None
                 if other is not None and not other.is_this:
                     console.print(f"{other.called} has taken this run over", style="bold red")
                     for _ in range(2):  # at once: its trials are the other's now
@@ -232,6 +230,12 @@ def _beating(store: RunStore, run: Folder, driver: Driver, console: Console) -> 
             last = _driver_in(run)
             if last is not None and last.is_this:
                 run.remove(DRIVER_FILE)
+
+
+def _looks(beats: int, silent_s: float) -> bool:
+    """Whether another may stand there by now; `silent_s` is below 0 where a clock was set back."""
+    is_on_time = 0 <= silent_s <= SILENCE_S / 2
+    return not is_on_time or beats <= _FIRST_BEATS or beats % _LOOK_EACH == 0
 
 
 def _write_name(store: RunStore, run: Folder, driver: Driver) -> None:

@@ -26,19 +26,19 @@ from datasets.files import write_text
 from datasets.folder import Folder, LocalFolder, Stamp, write_bytes
 from trainers.attempt_files import ATTEMPTS_DIR
 from trainers.home import CHECKPOINT_DIR, TRIALS_DIR
-from trainers.result import LOG_FILE, MODEL_FILE, PROGRESS_FILE
+from trainers.result import FAILURE_FILE, LOG_FILE, MODEL_FILE, PROGRESS_FILE
 
 DRIVER_FILE = "driver.json"
 """In a run in an object store: its driver, and what that says of the trials."""
 
 Notes = Mapping[str, Mapping[str, Any]]
-"""What a driver notes of each trial: `settled`, an attempt's number, and `progress`."""
+"""What a driver notes of each trial: `settled`, an attempt's number, `progress`, and `failed`."""
 
 _STAMPS_FILE = ".stamps.json"
 _LOCK_FILE = ".view-lock"
 
-# Large, or of no use to a reader. Models are fetched when one is asked for.
-# Where a trial is, its driver says.
+# Large, or of no use to a reader: models are fetched when one is asked for, and the driver says
+# where a trial is.
 _LEFT_THERE = {
     CHECKPOINT_DIR,
     ATTEMPTS_DIR,
@@ -125,6 +125,9 @@ def look(run: Folder, root: Path) -> None:
         for trial, number in settled.items():
             if number != known.settled.get(trial, 0):
                 _refresh(run, root, f"{TRIALS_DIR}/{trial}/", {trial: number})
+        for trial, notes in says.items():
+            if not notes.get("failed"):  # it was tried again since
+                (root / TRIALS_DIR / trial / FAILURE_FILE).unlink(missing_ok=True)
         places = {trial: notes["progress"] for trial, notes in says.items() if "progress" in notes}
         write_places(root, {trial: json.dumps(place) for trial, place in places.items()})
 
@@ -148,6 +151,9 @@ def driver_notes(root: Path) -> Notes:
     for path in (root / TRIALS_DIR).glob(f"*/{PROGRESS_FILE}"):
         with suppress(OSError, ValueError):  # the trial has just let go
             notes.setdefault(path.parent.name, {})["progress"] = json.loads(path.read_text())
+    for trial, note in notes.items():
+        if (root / TRIALS_DIR / trial / FAILURE_FILE).exists():
+            note["failed"] = True
     return notes
 
 

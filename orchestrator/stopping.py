@@ -5,11 +5,12 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from rich.console import Console
 
 from datasets.errors import ConfigError
-from orchestrator.run_lock import Driver, driver_of
+from orchestrator.run_lock import SILENCE_S, Driver, driver_of
 from orchestrator.run_store import RunStore
 from trainers.interruption import STOP_FILE
 
@@ -42,10 +43,29 @@ def stop_run(
         highlight=False,
         soft_wrap=True,
     )
-    pause_s = _LOOK_EVERY_S if store.storage is None else _STORAGE_LOOK_EVERY_S
-    while (now := driver_of(store)) is not None and now.is_same(driver):
-        pause(pause_s)
+    _await_end(store, driver, pause)
     console.print("stopped; the run's own command continues it", highlight=False)
+
+
+def _await_end(store: RunStore, driver: Driver, pause: Callable[[float], None]) -> None:
+    """Return once a driver drives a run no more."""
+    pause_s = _LOOK_EVERY_S if store.storage is None else _STORAGE_LOOK_EVERY_S
+    last, heard_at = driver, time.monotonic()
+    while True:
+        with suppress(OSError):  # storage that is away for now
+            now = driver_of(store)
+            if now is None or not now.is_same(driver):
+                return
+            if now != last:
+                last, heard_at = now, time.monotonic()
+        # Here the lock tells it, and one that lives writes nothing.
+        is_elsewhere = store.storage is not None and driver.host != socket.gethostname()
+        if is_elsewhere and time.monotonic() - heard_at > SILENCE_S:
+            raise ConfigError(
+                f"{driver.called} has not been heard of for {SILENCE_S:.0f} s: it was killed, or "
+                f"can't reach {store.place}; the run's own command continues it"
+            )
+        pause(pause_s)
 
 
 def _ask(store: RunStore, driver: Driver, address: str) -> None:

@@ -7,7 +7,7 @@ board as they are finished, and from the trial's own files where the board has m
 import logging
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,9 @@ _HEAD_START_S = 3.0
 
 # How long one question to the board may wait for its answer.
 _ASK_S = 10.0
+
+# Before it is asked again where it did not answer.
+_AGAIN_S = 1.0
 
 # Of a result, beside its last epoch.
 _OF_RESULT = ("macro_precision", "macro_recall", "macro_f1", "restarts", "steps_repeated")
@@ -77,20 +80,24 @@ class TrialDrivers:
         told.last(more | checkpoint_figure(spec))
 
     def _heard(self, spec: TrialSpec, done: Future[None]) -> Iterator[Row]:
-        """What the board hears of a trial, until that is over or the board does not answer."""
-        known = 0
+        """What the board hears of a trial until that is over, each epoch once.
+
+        One that was started anew knows the epochs since; the rest is in the trial's files.
+        """
+        epoch, failing = 0, False
         while not done.done():
             try:
-                asked = self.board.rows.remote(spec.name, known, 1.0)
-                rows = ray.get(asked, timeout=_ASK_S)
-            except ray.exceptions.GetTimeoutError:
-                continue
+                rows = ray.get(self.board.rows.remote(spec.name, epoch, 1.0), timeout=_ASK_S)
+                failing = False
             except ray.exceptions.RayError:
-                logger.warning("the board does not answer: Tune hears of the epochs at the end")
-                done.exception()
-                return
-            known += len(rows)
-            yield from rows
+                if not failing:
+                    logger.warning("the board does not answer: Tune hears of the epochs later")
+                failing = True
+                wait([done], _AGAIN_S)
+                continue
+            for row in rows:
+                epoch = max(epoch, row["epoch"])
+                yield row
 
     def _let_begin(self, before: list[TrialSpec], at_most_s: float) -> None:
         """Wait until trials have begun that are before in the plan, or had time enough to."""

@@ -124,6 +124,26 @@ def test_a_stop_is_heard_also_from_a_board_that_was_started_anew(
     wait_for(lambda: set(places(board)) == {TRIAL, "other"})  # at work until they have let go
 
 
+def test_epochs_are_told_by_their_number_also_by_a_board_that_was_started_anew(store: RunStore):
+    board = start_board(store)
+    for epoch in (1, 2):
+        ray.get(board.heard.remote(TRIAL, {"epoch": epoch}))
+    assert ray.get(board.rows.remote(TRIAL, 1, 60.0)) == [{"epoch": 2}]
+    assert ray.get(board.rows.remote(TRIAL, 2, 0.1)) == []
+    ray.kill(board, no_restart=False)
+    wait_for(lambda: rows(board) == [])
+    ray.get(board.heard.remote(TRIAL, {"epoch": 3}))
+    assert ray.get(board.rows.remote(TRIAL, 2, 60.0)) == [{"epoch": 3}]
+
+
+def rows(board: Any) -> list[dict[str, int]] | None:
+    """All epochs of the trial; None while the board does not answer."""
+    try:
+        return list(ray.get(board.rows.remote(TRIAL, 0, 0.1)))
+    except ray.exceptions.RayError:
+        return None
+
+
 def answered(board: Any) -> bool:
     try:
         ray.get(board.seen.remote())
@@ -196,6 +216,12 @@ def test_a_run_that_another_machine_drives_is_looked_at_and_stopped_by_its_board
         assert f"{TRIAL} running, 1 of 3 epochs done" in said
         said = command("status", store.place, "--address", gcs).communicate()[0]
         assert f"{TRIAL} running, 2 of 3 epochs done" in said
+
+        said = (elsewhere := command("status", f"{store.place}-2", "--address", gcs)).communicate()[
+            0
+        ]
+        assert elsewhere.returncode == 2
+        assert "nobody drives" in said
 
         stop = command("stop", store.place)
         assert ray.get(board.stopping.remote(300.0))

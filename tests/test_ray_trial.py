@@ -12,7 +12,7 @@ prepare_environment()
 
 from orchestrator import ray_trial  # noqa: E402
 from orchestrator.ray_trial import work  # noqa: E402
-from tests.interrupted_trial import spec_of  # noqa: E402
+from tests.sharing_specs import sharing_spec  # noqa: E402
 from trainers import trial  # noqa: E402
 from trainers.context import LocalContext  # noqa: E402
 from trainers.entries import End, entries_in  # noqa: E402
@@ -26,9 +26,7 @@ from trainers.writing import write_failure  # noqa: E402
 
 @pytest.fixture
 def spec(tmp_path: Path) -> TrialSpec:
-    place = tmp_path / "trials" / "resnet50-s0"
-    one = spec_of(tmp_path / "shards", tmp_path)
-    return replace(one, name=place.name, trial_dir=place, gpus=0.5, session="one")
+    return sharing_spec(tmp_path)
 
 
 class TestTheWorker:

@@ -23,7 +23,7 @@ from orchestrator.run_view import view_root
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunStore:
     """A run that is stored elsewhere, in a folder that stands for an object store."""
     monkeypatch.setattr(lock, "_BEAT_S", 0.05)
-    monkeypatch.setattr(lock, "_SILENCE_S", 600)
+    monkeypatch.setattr(lock, "SILENCE_S", 600)
     (tmp_path / "view").mkdir()
     return RunStore(tmp_path / "view", LocalFolder(tmp_path / "stored"))
 
@@ -36,7 +36,7 @@ def stand_there(store: RunStore, driver: Driver) -> None:
 def test_one_that_is_silent_is_dead_and_its_run_is_taken_over(
     store: RunStore, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(lock, "_SILENCE_S", 2.5)
+    monkeypatch.setattr(lock, "SILENCE_S", 2.5)
     stand_there(store, Driver("elsewhere", 17, "1"))
     begin = time.monotonic()
     with lock.run_lock(store, Console()):

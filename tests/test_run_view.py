@@ -94,6 +94,19 @@ def test_a_reader_lists_a_run_once_while_its_driver_is_at_work(
     assert states(store) == [TrialState.FINISHED, TrialState.PENDING]
 
 
+def test_a_failed_trial_that_is_tried_again_is_not_failed_any_more(
+    stored: Counted, made_up: RunStore, tmp_path: Path
+):
+    store = RunStore(tmp_path / "view", stored)
+    failure = {"trial": SECOND, "state": "failed", "reason": "no"}
+    write_bytes(stored, f"trials/{SECOND}/failure.json", json.dumps(failure).encode())
+    say(stored, second={"settled": 1, "failed": True})
+    assert states(store) == [TrialState.PENDING, TrialState.FAILED]
+    stored.remove(f"trials/{SECOND}/failure.json")
+    say(stored, second={"settled": 1, "progress": progress(made_up)})
+    assert states(store) == [TrialState.PENDING, TrialState.RUNNING]
+
+
 def test_a_reader_lists_a_run_that_nobody_drives(
     stored: Counted, made_up: RunStore, tmp_path: Path
 ):
@@ -122,6 +135,8 @@ def test_a_driver_notes_what_it_has_taken_over_and_who_is_at_work(
     }
     store.refresh()
     assert driver_notes(store.root)[FIRST] == {"settled": 3}
+    (store.trial_dir(FIRST) / "failure.json").write_text("{}")
+    assert driver_notes(store.root)[FIRST] == {"settled": 3, "failed": True}
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"trials": 3}'])

@@ -21,7 +21,7 @@ from orchestrator.restarts import Loss  # noqa: E402
 from orchestrator.run_specs import trial_specs  # noqa: E402
 from orchestrator.run_store import RunStore  # noqa: E402
 from orchestrator.train_run import TrainRun, loss_of  # noqa: E402
-from tests.interrupted_trial import spec_of  # noqa: E402
+from tests.sharing_specs import sharing_spec  # noqa: E402
 from trainers.books import Books  # noqa: E402
 from trainers.checkpoint import Position  # noqa: E402
 from trainers.entries import End, entries_in  # noqa: E402
@@ -41,9 +41,7 @@ Act = Callable[[TrialSpec], None]
 
 @pytest.fixture
 def spec(tmp_path: Path) -> TrialSpec:
-    place = tmp_path / "trials" / "resnet50-s0"
-    one = spec_of(tmp_path / "shards", tmp_path)
-    return replace(one, name=place.name, trial_dir=place, gpus=0.5, session="one")
+    return sharing_spec(tmp_path)
 
 
 @dataclass(frozen=True)

@@ -51,10 +51,10 @@ class Board:
     def rows(self) -> "Board":
         return self
 
-    def remote(self, trial: str, known: int, patience_s: float) -> list[Row]:
+    def remote(self, trial: str, epoch: int, patience_s: float) -> list[Row]:
         if self.is_gone:
             raise ray.exceptions.RayActorError
-        return self.heard[known:]
+        return [row for row in self.heard if row["epoch"] > epoch]
 
 
 @dataclass(frozen=True)

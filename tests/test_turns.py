@@ -13,7 +13,7 @@ prepare_environment()
 from orchestrator import trial_driver  # noqa: E402
 from orchestrator.trial_driver import TrialDrivers  # noqa: E402
 from orchestrator.trial_files import has_begun  # noqa: E402
-from tests.interrupted_trial import spec_of  # noqa: E402
+from tests.sharing_specs import sharing_spec  # noqa: E402
 from trainers.books import Books  # noqa: E402
 from trainers.interruption import STOP_FILE, Cause  # noqa: E402
 from trainers.result import PROGRESS_FILE  # noqa: E402
@@ -22,9 +22,7 @@ from trainers.spec import TrialSpec  # noqa: E402
 
 @pytest.fixture
 def spec(tmp_path: Path) -> TrialSpec:
-    place = tmp_path / "trials" / "resnet50-s0"
-    one = spec_of(tmp_path / "shards", tmp_path)
-    return replace(one, name=place.name, trial_dir=place, gpus=0.5, session="one")
+    return sharing_spec(tmp_path)
 
 
 def attempted(spec: TrialSpec) -> None:
