@@ -91,6 +91,7 @@ class Chaos:
         while time.monotonic() < end:
             if all(self.victim.is_over(trial) for trial in TRIALS):
                 return None
+            self.victim.revive_driver()
             if self.victim.driver.poll() is not None:
                 raise SystemExit(f"the driver ended: see {self.victim.workdir / 'driver.log'}")
             if found := self.victim.running():
@@ -109,6 +110,7 @@ class Chaos:
         """
         begin = time.monotonic()
         while time.monotonic() - begin < GIVE_UP_S:
+            self.victim.revive_driver()
             if sum(self.is_on(trial, position) for trial, position in stood.items()) >= busy:
                 return time.monotonic()
             time.sleep(0.05)
@@ -218,6 +220,8 @@ def tormented(victim: Victim, rng: random.Random, faults: int) -> tuple[list[Rec
     try:
         victim.start_driver()
         chaos.torment(faults)
+        victim.driver.wait(timeout=3600)
+        victim.revive_driver()
         return chaos.recoveries, victim.driver.wait(timeout=3600)
     finally:
         victim.cluster.shutdown()

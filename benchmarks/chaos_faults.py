@@ -29,6 +29,7 @@ TRIALS = ("mobilenet-s0", "mobilenet-s1", "mobilenetv2-s0", "mobilenetv2-s1")
 NOTICE_S = 20
 GIVE_UP_S = 600
 FALL_S = 20
+REFUSED = 2
 
 
 @dataclass
@@ -90,6 +91,11 @@ class Victim:
             self.driver = subprocess.Popen(
                 self.command(self.run_dir, "--address", address), stdout=log, stderr=log
             )
+
+    def revive_driver(self) -> None:
+        """Give the command again where it was refused: its storage went away while it began."""
+        if self.bucket is not None and self.driver.poll() == REFUSED:
+            self.start_driver()
 
     def start_cluster(self) -> None:
         """A head that holds no trial, and two nodes for one each."""
