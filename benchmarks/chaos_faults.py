@@ -12,7 +12,7 @@ from pathlib import Path
 from chaos_files import Change, asked, change, flipped, write
 from chaos_processes import is_alive, kill, pids_named, stop
 
-from orchestrator.ray_register import REGISTER_FILE
+from orchestrator.ray_private.register_file import REGISTER_FILE
 from orchestrator.run_store import RunStore
 from trainers.books import last_position
 from trainers.checkpoint import Position

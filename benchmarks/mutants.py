@@ -111,8 +111,8 @@ MUTANTS = (
         "token",
         "a cluster that wants another token is taken for one that is silent",
         "orchestrator/ray_token.py",
-        "UNAUTHENTICATED:\n                return True\n",
-        "UNAUTHENTICATED:\n                return False\n",
+        "        return True\n    return False\n",
+        "        return False\n    return False\n",
         ("tests/test_cluster_token.py",),
     ),
     Mutant(

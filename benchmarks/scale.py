@@ -100,7 +100,7 @@ def _sleeping(made: Path, seconds: float) -> type:
         def _fit_once(self, spec: TrialSpec) -> None:
             import ray.train
 
-            from orchestrator.lean_trainer import LeanTrainer
+            from orchestrator.ray_private.lean_trainer import LeanTrainer
 
             LeanTrainer(
                 sleep,

@@ -2,23 +2,22 @@
 
 import os
 import re
-import subprocess
 import sys
+from pathlib import Path
 
 from datasets.errors import ConfigError
 
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]/:@\s]+):(\d{1,5})")
 _LAST_PORT = 65535
-_FIND_S = 60.0
-_FIND = "from ray._private.services import canonicalize_bootstrap_address as f; print(f('auto'))"
 _WRITE = "write HOST:PORT of the head node's GCS, as 192.0.2.10:6379, or auto"
 
 
 def head_of(address: str) -> str:
     """The HOST:PORT of the head that `address` means: HOST:PORT itself, or `auto`.
 
-    `auto` is Ray's: what RAY_ADDRESS says, else the cluster of this machine. What is neither
-    raises `ConfigError`. Nothing is connected to.
+    `auto` is Ray's: what RAY_ADDRESS says, else the cluster that was started or joined last on this
+    machine, as `ray start` notes it (docs.ray.io, `ray.init`). What is neither raises
+    `ConfigError`. Nothing is connected to.
     """
     if address != "auto":
         return _checked(address, "--address")
@@ -41,19 +40,24 @@ def _checked(text: str, origin: str) -> str:
 
 
 def _find() -> str:
-    """As Ray finds it; in a process of its own, since this one must not import Ray yet."""
-    words = [sys.executable, "-c", _FIND]
+    path = _noted_in()
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=_FIND_S, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise _none_found(f"Ray does not answer within {_FIND_S:.0f} s") from error
-    lines = done.stdout.split()
-    if done.returncode == 0 and lines and _ADDRESS.fullmatch(lines[-1]):
-        return lines[-1]
-    errors = done.stderr.strip().splitlines()
-    if done.returncode == 0 or not errors or "ConnectionError" in errors[-1]:
-        raise _none_found("no Ray cluster runs on this machine; start one (`ray start --head`)")
-    raise _none_found(f"Ray can't look for a cluster: {errors[-1]}")
+        noted = path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError as error:
+        raise _none_found(
+            f"no Ray cluster runs on this machine, or it was started with --temp-dir ({path} is "
+            "not there); start one (`ray start --head`)"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise _none_found(f"{path}, where `ray start` notes its cluster, can't be read") from error
+    return _checked(noted, f"{path} (for --address auto)")
+
+
+def _noted_in() -> Path:
+    root = os.environ.get("RAY_TMPDIR")
+    if root is None and sys.platform.startswith("linux"):
+        root = os.environ.get("TMPDIR")
+    return Path(root or "/tmp") / "ray" / "ray_current_cluster"
 
 
 def _none_found(why: str) -> ConfigError:

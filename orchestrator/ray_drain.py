@@ -2,10 +2,11 @@
 
 import logging
 import subprocess
-import sys
+import sysconfig
 import threading
 import time
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import ray
 import ray.train
@@ -38,7 +39,7 @@ def drain_node(address: str, notice: Notice, node_id: str | None = None) -> None
         if started:
             ray.shutdown()
     left_s = max(1, int(notice.deadline - time.time()))
-    words = [sys.executable, "-m", "ray.scripts.scripts", "drain-node", "--address", gcs]
+    words = [_ray_program(), "drain-node", "--address", gcs]
     words += ["--node-id", node, "--reason", "DRAIN_NODE_REASON_PREEMPTION"]
     words += ["--reason-message", notice.reason, "--deadline-remaining-seconds", str(left_s)]
     done = subprocess.run(
@@ -47,6 +48,12 @@ def drain_node(address: str, notice: Notice, node_id: str | None = None) -> None
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip().splitlines()
         raise DrainError(f"Ray does not drain the node: {said[-1] if said else done.returncode}")
+
+
+def _ray_program() -> str:
+    """The `ray` of this Python's environment, which need not be on the PATH."""
+    beside = Path(sysconfig.get_path("scripts")) / "ray"
+    return str(beside) if beside.is_file() else "ray"
 
 
 class DrainNotice:

@@ -2,9 +2,10 @@
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import contextmanager, suppress
+from functools import cache
 
 from orchestrator.ray_address import head_of
 
@@ -45,14 +46,27 @@ def daemons_apart() -> Iterator[None]:
     Else a SIGTERM to this process' group (`timeout`, a shell's or a batch system's kill) ends them
     before the trials have stopped, and Ray ends this process for want of them, after a minute. On
     Linux alone, where they end with this process even if it is killed: elsewhere Ray needs the
-    group for that.
+    group for that. Ray starts each with a `preexec_fn`, so Python runs what is told to it for
+    forks; another process that is forked meanwhile, by any thread, has a session of its own too.
     """
-    from ray._private import services
-
-    start = services.ConsolePopen
+    _tell_forks()
     if sys.platform.startswith("linux"):
-        services.ConsolePopen = partial(start, start_new_session=True)
+        _apart.set()
     try:
         yield
     finally:
-        services.ConsolePopen = start
+        _apart.clear()
+
+
+_apart = threading.Event()
+
+
+@cache  # what Python is told for forks can't be taken back
+def _tell_forks() -> None:
+    os.register_at_fork(after_in_child=_begin_session)
+
+
+def _begin_session() -> None:
+    if _apart.is_set():
+        with suppress(OSError):  # it has one already
+            os.setsid()

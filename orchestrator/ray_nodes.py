@@ -7,11 +7,11 @@ from typing import Any
 
 import ray
 import yaml
-from ray._private.state import state
 
 from orchestrator.hardware import local_gpu_memory
 from orchestrator.plan import Node
 from orchestrator.ray_ask import ask_each
+from orchestrator.ray_private.cluster_state import node_limits
 
 # `ray up` puts it on the head, and gives it to `ray start` there. Nothing in Ray 2.60 tells a
 # driver the limits that it holds: of what it could ask, only KubeRay fills in the cluster's.
@@ -52,13 +52,9 @@ def _node(resources: Mapping[str, Any]) -> Node:
 
 
 def _from_ray() -> list[Node]:
-    config = state.get_cluster_config()
-    if config is None:
-        return []
     found: list[Node] = []
-    for group in config.node_group_configs:
-        if group.max_count > 0:  # -1: without a limit
-            found += [_node(group.resources)] * group.max_count
+    for resources, most in node_limits():
+        found += [_node(resources)] * max(0, most)
     return found
 
 

@@ -4,22 +4,24 @@ A placement group lives on when the actor that made it dies, as long as the job 
 an actor that is to remove it, but in Ray 2.60 that one asks the dashboard, which a Ray on this
 machine does without, and looks the address up in a file that belongs to whoever ran `ray start`
 last: it then hears that the controller is unknown and ends a trial in perfect health. So
-`lean_trainer` leaves it out.
+`ray_private.lean_trainer` leaves it out.
 """
 
 import logging
 import threading
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import ray
-from ray.core.generated import gcs_pb2
 from ray.util import remove_placement_group
 from ray.util.placement_group import PlacementGroup
 
-_GroupData = gcs_pb2.PlacementGroupTableData
-_ActorData = gcs_pb2.ActorTableData
+from orchestrator.ray_private.cluster_state import (
+    GroupRecord,
+    actor_is_gone,
+    ended_jobs,
+    placement_groups,
+)
 
 _INTERVAL_S = 2.0
 _END_S = 5.0
@@ -55,34 +57,25 @@ def abandoned_places() -> list[PlacementGroup]:
     Ray frees those of a job that ends, but not one that is made in the very moment: a group of a
     controller that was just restarting trials when its driver was killed stays for ever.
     """
-    state = ray._private.state.state  # no public way tells a group's maker
-    accessor = state._connect_and_get_accessor()
-    over = {job["JobID"] for job in state.job_table() if job["IsDead"]}
+    over = ended_jobs()
     mine = ray.get_runtime_context().get_job_id()
-
-    def is_gone(actor_id: bytes) -> bool:
-        found = accessor.get_actor_info(ray.ActorID(actor_id))
-        return found is None or _ActorData.FromString(found).state == _ActorData.DEAD
-
-    groups = map(_GroupData.FromString, accessor.get_placement_group_table())
     return [
-        PlacementGroup(ray.PlacementGroupID(group.placement_group_id))
-        for group in groups
-        if is_abandoned(group, mine, over, is_gone)
+        PlacementGroup(ray.PlacementGroupID.from_hex(one.group))
+        for one in placement_groups()
+        if is_abandoned(one, mine, over, actor_is_gone)
     ]
 
 
 def is_abandoned(
-    group: Any, mine: str, over: Container[str], is_gone: Callable[[bytes], bool]
+    group: GroupRecord, mine: str, over: Container[str], is_gone: Callable[[str], bool]
 ) -> bool:
-    """Whether nobody would free a group, a `PlacementGroupTableData`.
+    """Whether nobody would free a group.
 
     `mine` is the id of this job and `over` holds those of jobs that have ended, in hexadecimal;
     `is_gone` tells of an actor's id whether it lives no more.
     """
-    if group.is_detached or group.state == _GroupData.REMOVED:
+    if group.is_detached or group.is_removed:
         return False
-    job, maker = group.creator_job_id.hex(), group.creator_actor_id
-    if ray.ActorID(maker).is_nil():  # a driver made it, and has it while it lives
-        return job in over
-    return (job == mine or job in over) and is_gone(maker)
+    if group.maker is None:  # a driver's, which has it while it lives
+        return group.job in over
+    return (group.job == mine or group.job in over) and is_gone(group.maker)

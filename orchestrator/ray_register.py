@@ -6,14 +6,11 @@ in the moment when its worker died. So what lies there whole is what counts: the
 anew from that.
 """
 
-import json
-from importlib.metadata import version
 from itertools import islice
 
 from datasets.folder import write_bytes
-from trainers.checkpoint_store import KEEP, CheckpointName, CheckpointStore, Marker
-
-REGISTER_FILE = "checkpoint_manager_snapshot.json"
+from orchestrator.ray_private.register_file import REGISTER_FILE, register_of
+from trainers.checkpoint_store import KEEP, CheckpointStore
 
 
 def repair(store: CheckpointStore, keep: int = KEEP) -> None:
@@ -31,28 +28,3 @@ def repair(store: CheckpointStore, keep: int = KEEP) -> None:
         write_bytes(store.folder, REGISTER_FILE, register_of(whole[::-1]))
     else:
         store.folder.remove(REGISTER_FILE)
-
-
-def register_of(checkpoints: list[tuple[CheckpointName, Marker]]) -> bytes:
-    """The register of checkpoints, oldest first, as Ray 2.60 reads it.
-
-    The fields are those of `_CheckpointManagerState` in
-    `ray.train.v2._internal.execution.checkpoint.checkpoint_manager`.
-    """
-    results = [
-        {"version": 0, "checkpoint_dir_name": str(name), "metrics": marker.figures}
-        for name, marker in checkpoints
-    ]
-    record = {
-        "ray_version": version("ray"),
-        "checkpoint_results": results,
-        "checkpoint_report_indices": list(range(len(results))),
-        "latest_checkpoint_result": results[-1],
-        "pending_training_results": [],
-        "pending_validation_specs": [],
-        "current_report_index": len(results),
-        "validated_checkpoint_dir_names": [],
-        "timed_out_validation_checkpoint_dir_names": [],
-        "failed_validation_checkpoint_dir_names": [],
-    }
-    return json.dumps(record).encode()

@@ -10,11 +10,11 @@ from pathlib import Path
 import grpc
 
 from datasets.errors import ConfigError
+from orchestrator.ray_private.head_question import ask_head
 
 _MODE = "RAY_AUTH_MODE"
 _TOKEN = "RAY_AUTH_TOKEN"
 _ANSWER_S = 20.0  # a head under load takes seconds
-_ASK = "/ray.rpc.InternalKVGcsService/InternalKVKeys"
 
 
 def agree_on_token(gcs: str) -> None:
@@ -61,16 +61,12 @@ def _own_token() -> tuple[str, str]:
 
 def _refuses(gcs: str, token: str | None) -> bool:
     """Whether the head turns a question away for its token, or for the want of one."""
-    metadata = [("authorization", f"Bearer {token}")] if token else []
-    direct = [("grpc.enable_http_proxy", 0)]  # as Ray's own connections
-    with grpc.insecure_channel(gcs, options=direct) as channel:
-        try:
-            channel.unary_unary(_ASK)(b"", timeout=_ANSWER_S, metadata=metadata)
-        except grpc.RpcError as error:
-            if error.code() is grpc.StatusCode.UNAUTHENTICATED:
-                return True
-            if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:  # a long answer is one
-                raise _no_head(gcs, error) from error
+    try:
+        ask_head(gcs, token, _ANSWER_S)
+    except grpc.RpcError as error:
+        if error.code() is not grpc.StatusCode.UNAUTHENTICATED:
+            raise _no_head(gcs, error) from error
+        return True
     return False
 
 

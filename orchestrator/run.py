@@ -31,6 +31,7 @@ from orchestrator.preflight import (
 )
 from orchestrator.progress import ProgressView
 from orchestrator.provenance import write_provenance
+from orchestrator.ray_address import head_of
 from orchestrator.resources import shares_gpus, trial_resources
 from orchestrator.run_ends import (
     forget_earlier,
@@ -146,8 +147,11 @@ def _print_plan(
 
 
 def cluster_of(request: RunRequest) -> str:
-    """The address of a request's cluster, as it is understood on any machine; empty for none."""
-    return "" if request.address in (None, "auto") else str(request.address)
+    """The head's HOST:PORT of a request's cluster; empty for none, or for one not found."""
+    try:
+        return "" if request.address is None else head_of(request.address)
+    except ConfigError:  # told where the cluster is needed: a finished run goes without
+        return ""
 
 
 def _refuse_other_config(store: RunStore, config: RunConfig) -> None:

@@ -136,7 +136,7 @@ class TrainRun:
 
     def _fit_once(self, spec: TrialSpec) -> None:
         # Heavy, and the worker, which is sent this class' `work`, does not need it.
-        from orchestrator.lean_trainer import LeanTrainer
+        from orchestrator.ray_private.lean_trainer import LeanTrainer
 
         gpus = spec.gpus
         storage = storage_of(spec.folder, 60 * spec.resilience.storage_minutes)

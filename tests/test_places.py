@@ -9,15 +9,12 @@ from orchestrator.ray_environment import prepare_environment
 
 prepare_environment()
 
-import ray  # noqa: E402
-from ray.core.generated.gcs_pb2 import PlacementGroupTableData  # noqa: E402
-
 from orchestrator import ray_places  # noqa: E402
 from orchestrator.ray_places import abandoned_places_freed, is_abandoned  # noqa: E402
+from orchestrator.ray_private.cluster_state import GroupRecord  # noqa: E402
 
-MINE, OVER, OTHER = (ray.JobID.from_int(number) for number in (1, 2, 3))
-DEAD, ALIVE = (ray.ActorID.of(MINE, ray.TaskID.nil(), number) for number in (1, 2))
-NOBODY = ray.ActorID.nil()
+MINE, OVER, OTHER = "01000000", "02000000", "03000000"
+DEAD, ALIVE, NOBODY = "dead", "alive", None
 
 
 @pytest.mark.parametrize(
@@ -34,15 +31,12 @@ NOBODY = ray.ActorID.nil()
         (OTHER, NOBODY, {}, False),
         (MINE, DEAD, {"is_detached": True}, False),
         (OVER, DEAD, {"is_detached": True}, False),
-        (MINE, DEAD, {"state": PlacementGroupTableData.REMOVED}, False),
+        (MINE, DEAD, {"is_removed": True}, False),
     ],
 )
 def test_a_group_is_abandoned_when_nobody_would_free_it(job, maker, more, abandoned):
-    group = PlacementGroupTableData(
-        creator_job_id=job.binary(), creator_actor_id=maker.binary(), **more
-    )
-    found = is_abandoned(group, MINE.hex(), {OVER.hex()}, lambda id_: id_ == DEAD.binary())
-    assert found is abandoned
+    group = GroupRecord("group", job, maker, **more)
+    assert is_abandoned(group, MINE, {OVER}, lambda actor: actor == DEAD) is abandoned
 
 
 def test_a_run_ends_though_rays_head_does_not_answer_any_more(monkeypatch: pytest.MonkeyPatch):
@@ -63,15 +57,3 @@ def test_a_run_ends_though_rays_head_does_not_answer_any_more(monkeypatch: pytes
         assert time.monotonic() - begin < 30
     finally:
         answered.set()
-
-
-def test_a_trial_starts_no_actor_that_it_has_no_use_for():
-    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
-
-    from orchestrator.lean_trainer import LeanTrainer
-
-    def callbacks(trainer: DataParallelTrainer) -> set[str]:
-        return {type(one).__name__ for one in trainer._create_default_callbacks()}
-
-    left_out = {"DatasetsCallback", "PlacementGroupCleanerCallback"}
-    assert callbacks(DataParallelTrainer(print)) - callbacks(LeanTrainer(print)) == left_out

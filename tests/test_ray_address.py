@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import grpc
 import pytest
 
 from datasets.errors import ConfigError
-from orchestrator import ray_address, ray_token
+from orchestrator import ray_token
 from orchestrator.ray_address import head_of
 from orchestrator.ray_token import agree_on_token
 
@@ -53,31 +54,36 @@ class TestAuto:
         with pytest.raises(ConfigError, match=r"^RAY_ADDRESS \(for --address auto\) 'ray://"):
             head_of("auto")
 
-    @pytest.mark.parametrize("found", ["print('192.0.2.10:6379')", "print('', 'a', 'b:1')"])
-    def test_takes_what_ray_finds(self, found: str, monkeypatch: pytest.MonkeyPatch):
+    @pytest.fixture
+    def noted(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """Where `ray start` notes the cluster of this machine."""
         monkeypatch.delenv("RAY_ADDRESS", raising=False)
-        monkeypatch.setattr(ray_address, "_FIND", found)
-        assert head_of("auto") in ("192.0.2.10:6379", "b:1")
+        monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+        (tmp_path / "ray").mkdir()
+        return tmp_path / "ray" / "ray_current_cluster"
 
-    def test_says_what_keeps_ray_from_looking(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.delenv("RAY_ADDRESS", raising=False)
-        monkeypatch.setattr(ray_address, "_FIND", "raise MemoryError('full')")
+    def test_takes_what_ray_start_noted(self, noted: Path, monkeypatch: pytest.MonkeyPatch):
+        noted.write_text("192.0.2.10:6379\n")
+        assert head_of("auto") == "192.0.2.10:6379"
+        monkeypatch.setenv("RAY_ADDRESS", "auto")
+        assert head_of("auto") == "192.0.2.10:6379"
+
+    def test_looks_where_temporary_files_are(self, noted: Path, monkeypatch: pytest.MonkeyPatch):
+        noted.write_text("192.0.2.10:6379")
+        monkeypatch.delenv("RAY_TMPDIR")
+        monkeypatch.setenv("TMPDIR", str(noted.parents[1]))
+        assert head_of("auto") == "192.0.2.10:6379"
+
+    def test_names_the_file_that_holds_no_address(self, noted: Path):
+        for text in (b"", b"cut sh", b"\xff"):
+            noted.write_bytes(text)
+            with pytest.raises(ConfigError, match=str(noted)):
+                head_of("auto")
+
+    def test_says_how_to_start_one_where_none_is_noted(self, noted: Path):
         with pytest.raises(
-            ConfigError, match=r"auto: Ray can't look for a cluster: .*full, or giv"
+            ConfigError, match=f"no Ray cluster runs on this machine.*{noted}.*ray start --head"
         ):
-            head_of("auto")
-        monkeypatch.setattr(ray_address, "_FIND", "import time; time.sleep(60)")
-        monkeypatch.setattr(ray_address, "_FIND_S", 0.3)
-        with pytest.raises(ConfigError, match="auto: Ray does not answer within 0 s, or give"):
-            head_of("auto")
-
-    @pytest.mark.parametrize("found", ["raise ConnectionError('none')", "print(None)", ""])
-    def test_says_how_to_start_one_where_ray_finds_none(
-        self, found: str, monkeypatch: pytest.MonkeyPatch
-    ):
-        monkeypatch.delenv("RAY_ADDRESS", raising=False)
-        monkeypatch.setattr(ray_address, "_FIND", found)
-        with pytest.raises(ConfigError, match="no Ray cluster runs on this machine; start one"):
             head_of("auto")
 
 

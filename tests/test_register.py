@@ -13,7 +13,8 @@ prepare_environment()
 
 import ray.train  # noqa: E402
 
-from orchestrator.ray_register import REGISTER_FILE, repair  # noqa: E402
+from orchestrator.ray_private.register_file import REGISTER_FILE  # noqa: E402
+from orchestrator.ray_register import repair  # noqa: E402
 from orchestrator.ray_storage import storage_of  # noqa: E402
 from tests.object_stores import s3  # noqa: E402
 from tests.test_checkpoint import IDENTITY, assert_same, made_up  # noqa: E402

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.ray_register import REGISTER_FILE
+from orchestrator.ray_private.register_file import REGISTER_FILE
 from tests.whole_runs import (
     ONE,
     TRIALS,

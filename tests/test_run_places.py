@@ -16,7 +16,7 @@ from orchestrator.config_sources import load_config
 from orchestrator.forecast import measured_rates
 from orchestrator.plan import Node, Resources
 from orchestrator.run import Machines, RunRequest, run_all
-from orchestrator.run_lock import run_lock
+from orchestrator.run_lock import driver_of, run_lock
 from orchestrator.run_store import RUN_FILE, RunStore
 from tests.made_up_runs import finish
 from trainers.backend import environment
@@ -87,6 +87,32 @@ def test_a_run_with_nothing_to_do_asks_nobody(request_: RunRequest):
     finish(store, one)
     asked.run(request_)
     assert asked == ["ask", "train", "ask", "train"]
+
+
+@pytest.mark.slow
+def test_the_cluster_that_auto_means_is_noted_and_a_finished_run_goes_without(
+    request_: RunRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    noted = tmp_path / "ray" / "ray_current_cluster"
+    noted.parent.mkdir()
+    noted.write_text("192.0.2.10:6379")
+    auto, seen = replace(request_, address="auto"), []
+
+    def train(request: RunRequest, store: RunStore, document, *_: object) -> None:
+        driver = driver_of(store)
+        assert driver is not None
+        seen.append(driver.address)
+        store.write(document)
+        for record in store.trials():
+            finish(store, record.name)
+
+    machines = Machines(lambda *_: None, train)
+    run_all(auto, Console(quiet=True), machines)
+    noted.unlink()
+    run_all(auto, Console(quiet=True), machines)
+    assert seen == ["192.0.2.10:6379"]
 
 
 @pytest.mark.slow

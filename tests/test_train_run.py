@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator import lean_trainer
 from orchestrator.config_sources import load_config
 from orchestrator.plan import Resources, Sharing
 from orchestrator.ray_environment import prepare_environment
+from orchestrator.ray_private import lean_trainer
 
 prepare_environment()
 
