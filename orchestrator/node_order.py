@@ -59,6 +59,6 @@ def _fits(node: Mapping[str, float], asked: Mapping[str, float]) -> bool:
 
 
 def _wastes_gpu(node: Mapping[str, float], resources: list[dict[str, float]]) -> bool:
-    if int(os.environ.get("AUTOSCALER_CONSERVE_GPU_NODES", "1")) == 0:
+    if os.environ.get("AUTOSCALER_CONSERVE_GPU_NODES") == "0":
         return False
     return node.get("GPU", 0) > 0 and not any("GPU" in one for one in resources)

@@ -9,6 +9,7 @@ from orchestrator.ray_environment import prepare_environment
 
 prepare_environment()
 
+from ray._common.utils import env_integer  # noqa: E402
 from ray.autoscaler._private import resource_demand_scheduler as rays  # noqa: E402
 
 from orchestrator.node_order import score  # noqa: E402
@@ -45,10 +46,11 @@ def availabilities(**sold_out: bool) -> SimpleNamespace:
     )
 
 
-@pytest.mark.parametrize("conserves", [True, False])
-def test_what_fits_is_what_ray_says(conserves: bool, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(rays, "AUTOSCALER_CONSERVE_GPU_NODES", int(conserves))  # read when imported
-    monkeypatch.setenv("AUTOSCALER_CONSERVE_GPU_NODES", str(int(conserves)))
+@pytest.mark.parametrize("conserves", ["1", "0", "of no sense"])
+def test_what_fits_is_what_ray_says(conserves: str, monkeypatch: pytest.MonkeyPatch):
+    name = "AUTOSCALER_CONSERVE_GPU_NODES"
+    monkeypatch.setenv(name, conserves)
+    monkeypatch.setattr(rays, name, env_integer(name, 1))  # as Ray does when it is imported
     seen = set()
     for node, asked in itertools.product(NODES, ASKED):
         theirs = rays._resource_based_utilization_scorer(

@@ -1,14 +1,11 @@
 """Nodes are asked on a Ray of this machine: what is answered, and what is not."""
 
-import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.scripts import answer_of
+
 ASKING = """
 import json, os, time
 from orchestrator.ray_environment import prepare_environment
@@ -48,17 +45,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[object]]:
     (tools / "nvidia-smi").write_text("#!/bin/sh\necho 16384\necho 15360\n")
     (tools / "nvidia-smi").chmod(0o755)
     own = {"KERAS_BACKEND": "jax", "PATH": f"{tools}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        [sys.executable, "-c", ASKING],
-        cwd=ROOT,
-        env=os.environ | own,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return dict(answer_of(ASKING, **own))
 
 
 @pytest.mark.slow
