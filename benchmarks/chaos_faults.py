@@ -148,7 +148,8 @@ class Victim:
         """`kill -9` of one of Train's controllers."""
         pids = [self.pid_of(name) for name in self.running()]
         end = time.monotonic() + GIVE_UP_S
-        while not (found := pids_named("ray::TrainController")) and time.monotonic() < end:
+        name = "ray::KeptTrainController.control"  # one that has a trial
+        while not (found := pids_named(name)) and time.monotonic() < end:
             time.sleep(0.1)  # the fault before may have taken them all
         kill(self.rng.choice(found))
         # Ray takes the worker down after it, if it had one: a trial may still wait for its place.

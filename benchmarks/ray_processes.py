@@ -11,7 +11,7 @@ ON_THE_HEAD = "slot, on the head"
 KINDS = {  # a process by what its title or command line begins with
     "gcs_server": "gcs_server",
     "raylet": "raylet",
-    ON_THE_HEAD: ("ray::ImplicitFunc", "ray::trial", "ray::TrainController", "ray::bundle"),
+    ON_THE_HEAD: ("ray::ImplicitFunc", "ray::trial", "ray::KeptTrainController", "ray::bundle"),
     "slot, on its node": ("ray::RayTrainWorker", "ray::SynchronizationActor", "ray::_RayTrain"),
     "idle": "ray::IDLE",
 }

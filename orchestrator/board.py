@@ -58,12 +58,19 @@ class Board:
             self._places[trial] = attempt, progress
 
     async def left(self, trial: str, attempt: int) -> str | None:
-        """An attempt is over; where it was last, where that is known."""
+        """An attempt is over; where it was last, where that is known.
+
+        It stays there until it is forgotten: the run's driver has yet to take its files over, and
+        a trial that is finished would else be seen as stopped meanwhile.
+        """
         self._over[trial] = max(attempt, self._over.get(trial, 0))
         told, progress = self._places.get(trial, (0, None))
-        if told <= attempt:
-            self._places.pop(trial, None)
         return progress if told == attempt else None
+
+    async def forget(self, trial: str, attempt: int) -> None:
+        """Know no more where an attempt that is over was."""
+        if self._places.get(trial, (0, ""))[0] <= attempt:
+            self._places.pop(trial, None)
 
     async def stop(self) -> None:
         """Let all trials stop with a checkpoint at their next step."""

@@ -117,6 +117,8 @@ class TrainRun:
             with suppress(ray.exceptions.RayError):  # the books then say where it was stored last
                 last = ray.get(self.board.left.remote(spec.name, spec.attempt), timeout=_ASK_S)
         take_over(spec, last)
+        if self.board is not None:
+            self.board.forget.remote(spec.name, spec.attempt)
 
     def _attempted(self, spec: TrialSpec) -> Exception | None:
         """What ended the attempt; None where its worker came back."""

@@ -99,7 +99,13 @@ def test_a_trial_is_heard_until_its_attempt_is_over(store: RunStore, progress: P
     assert ray.get(board.left.remote(TRIAL, 1)) is None  # one before
     assert places(board) == {TRIAL: "second"}
     assert ray.get(board.left.remote(TRIAL, 2)) == "second"
-    time.sleep(0.3)  # it tells on, cut off
+    progress.write_text("cut off, it tells on")
+    time.sleep(0.3)
+    assert places(board) == {TRIAL: "second"}
+    ray.get(board.forget.remote(TRIAL, 1))
+    assert places(board) == {TRIAL: "second"}
+    ray.get(board.forget.remote(TRIAL, 2))
+    time.sleep(0.3)
     assert places(board) == {}
     ray.get(board.tell.remote(TRIAL, 3, "third"))
     assert places(board) == {TRIAL: "third"}
@@ -186,6 +192,7 @@ def test_the_view_of_a_stored_run_follows_the_board(tmp_path: Path):
         ray.get(board.tell.remote(TRIAL, 1, "here"))
         wait_for(lambda: file.exists() and file.read_text() == "here")
         ray.get(board.left.remote(TRIAL, 1))
+        ray.get(board.forget.remote(TRIAL, 1))
         wait_for(lambda: not file.exists())
 
 

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from datasets.folder import Folder, as_folder
+from orchestrator.run_view import driver_says
+from orchestrator.trial_files import progress_of
 from tests.clusters import WITH_TOKEN, Cluster, ask
 from tests.hosts import ROOT, Host
 from tests.whole_runs import wait_until
-from trainers.result import RESULT_FILE, TrialProgress, TrialResult
+from trainers.result import RESULT_FILE, Phase, TrialResult
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -62,20 +64,18 @@ def said(cluster: Cluster, *words: str, code: int = 0) -> str:
 
 
 def trains_on(run: Folder, host: Host) -> Callable[[], bool]:
-    """Whether a trial on a host is past its first checkpoint."""
+    """Whether a trial on a host is past its first checkpoint, as its driver says."""
 
     def look() -> bool:
         time.sleep(0.5)
         names = run.names()
-        for trial in TRIALS:
-            file = f"trials/{trial}/progress.json"
-            if file not in names or not any(f"{trial}/checkpoints/e" in name for name in names):
-                continue
-            try:
-                progress = TrialProgress.model_validate_json(run.read(file))
-            except (FileNotFoundError, ValueError):  # replaced while it was read
-                continue
-            if progress.host == host.name and progress.phase == "training":
+        for trial, notes in (driver_says(run) or {}).items():
+            progress = progress_of(notes.get("progress"))
+            if (
+                progress is not None
+                and (progress.host, progress.phase) == (host.name, Phase.TRAINING)
+                and any(f"{trial}/checkpoints/e" in name for name in names)
+            ):
                 return True
         return False
 

@@ -3,7 +3,10 @@
 import ast
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -11,6 +14,10 @@ from orchestrator.ray_environment import prepare_environment
 
 prepare_environment()
 
+import ray.train  # noqa: E402
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer  # noqa: E402
+
+from orchestrator.ray_private import lean_trainer  # noqa: E402
 from tests.scripts import ROOT, answer_of  # noqa: E402
 
 ROOM = ROOT / "orchestrator" / "ray_private"
@@ -59,7 +66,7 @@ def test_the_room_holds_just_what_it_says():
     assert {stem for stem, names in found.items() if names} == {
         *("cluster_state", "head_question", "lean_trainer"),
     }
-    assert found["lean_trainer"] == {"ray._create_default_callbacks"}
+    assert found["lean_trainer"] == {"ray._initialize_and_run_controller"}
     assert found["cluster_state"] == {"ray._private.state"}
     assert found["head_question"] == {"/ray.rpc.InternalKVGcsService/InternalKVKeys"}
 
@@ -83,14 +90,50 @@ def test_private_names_are_seen(tmp_path: Path):
 
 
 def test_a_trial_starts_no_actor_that_it_has_no_use_for():
-    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+    def names(callbacks: list[Any]) -> set[str]:
+        return {type(one).__name__ for one in callbacks}
 
-    from orchestrator.ray_private.lean_trainer import LEFT_OUT, LeanTrainer
+    rays = DataParallelTrainer(print)._create_default_callbacks()
+    assert names(rays) - names(lean_trainer.lean(rays)) == lean_trainer.LEFT_OUT
 
-    def callbacks(trainer: DataParallelTrainer) -> set[str]:
-        return {type(one).__name__ for one in trainer._create_default_callbacks()}
 
-    assert callbacks(DataParallelTrainer(print)) - callbacks(LeanTrainer(print)) == LEFT_OUT
+class Controlled:
+    """Controllers that were started; each run of theirs ends with the next of `ends`."""
+
+    def __init__(self, *ends: Exception | None) -> None:
+        self.ends = list(ends)
+        self.started: list[Any] = []
+        self.runs: list[int] = []
+
+    def start(self) -> Any:
+        number = len(self.started)
+        self.started.append(SimpleNamespace(control=SimpleNamespace(remote=lambda _: number)))
+        return self.started[-1]
+
+    def get(self, number: int) -> SimpleNamespace:
+        """What the run of a controller gives; a controller that is lost raises."""
+        self.runs.append(number)
+        end = self.ends.pop(0)
+        if isinstance(end, ray.exceptions.RayActorError):
+            raise end
+        return SimpleNamespace(error=end)
+
+
+def test_a_controller_is_kept_unless_it_was_lost_or_has_failed_itself(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    lost = ray.exceptions.RayActorError()
+    worker = ray.train.WorkerGroupError("gone", {0: lost})
+    its_own = ray.train.ControllerError(OSError("no space"))
+    controlled = Controlled(None, worker, lost, None, its_own, None)
+    monkeypatch.setattr(lean_trainer.LeanTrainer, "_kept", None)
+    monkeypatch.setattr(lean_trainer, "_started", controlled.start)
+    monkeypatch.setattr(ray, "get", controlled.get)
+    trainer = lean_trainer.LeanTrainer(print)
+    while controlled.ends:
+        with suppress(ray.exceptions.RayActorError):
+            trainer._initialize_and_run_controller(callbacks=[])
+    assert controlled.runs == [0, 0, 0, 1, 1, 2]
 
 
 ASKING = """
