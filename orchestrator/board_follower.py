@@ -40,6 +40,8 @@ class BoardFollower:
         self._left = True
         self._wake.set()
         self._thread.join()
+        if self._store.storage is not None:  # what it has not heard the end of is at work no more
+            write_places(self._store.root, {})
 
     def stop(self) -> None:
         """Let the board ask all trials to stop; it has, unless it does not answer for long.

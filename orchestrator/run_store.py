@@ -6,8 +6,6 @@ trials/NAME/        one directory a trial, see `trainers.result`
 report/             see `orchestrator.report`
 """
 
-import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +19,7 @@ from datasets.errors import ConfigError, UnreachableError
 from datasets.files import write_text
 from datasets.folder import Folder, LocalFolder, as_folder
 from datasets.remote_folder import RemoteFolder
-from orchestrator.run_view import fetch, look, publish, refresh, view_root
+from orchestrator.run_view import fetch, is_gone, look, publish, refresh, view_root
 from trainers.books import last_position
 from trainers.checkpoint import Position
 from trainers.checkpoint_store import CheckpointStore
@@ -110,19 +108,6 @@ def split_trial_name(name: str) -> tuple[str, int]:
     if not architecture or not seed.isdigit():
         raise ConfigError(f"{name!r} is not a trial name (ARCHITECTURE-sSEED, like resnet50-s0)")
     return architecture, int(seed)
-
-
-def is_gone(host: str, pid: int) -> bool:
-    """True when a process is known to have ended: it ran on this machine."""
-    if host != socket.gethostname():
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass
-    return False
 
 
 @dataclass(frozen=True)
@@ -257,7 +242,9 @@ class RunStore:
         elif failure:
             state = failure.state
         else:
-            running = progress is not None and not is_gone(progress.host, progress.pid)
+            # In a view it is there while the driver says so, who has yet to take a result over.
+            here = self.storage is None
+            running = progress and not (here and is_gone(progress.host, progress.pid))
             state = TrialState.RUNNING if running else TrialState.PENDING
         return TrialRecord(
             name,

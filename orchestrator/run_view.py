@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import stat
 import tempfile
 from collections.abc import Mapping
@@ -72,6 +73,19 @@ def view_root(address: str, kind: str = "views") -> Path:
     return base / f"{place.rpartition('/')[2]}-{hashlib.sha256(place.encode()).hexdigest()[:16]}"
 
 
+def is_gone(host: str, pid: int) -> bool:
+    """True when a process is known to have ended: it ran on this machine."""
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False
+
+
 @dataclass
 class _Known:
     """What a view has: the stamps of its files, and by trial the attempt that was taken over."""
@@ -113,11 +127,12 @@ def look(run: Folder, root: Path) -> None:
     """As `refresh`, but by what the run's driver says, where one has been at work."""
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / _LOCK_FILE):
-        says = driver_says(run)
-        if says is None:
+        file = _driver_file(run)
+        if file is None:
             _refresh(run, root, "")
             write_places(root, {})
             return
+        says = file["trials"]
         known = _Known.of(root)
         settled = {trial: int(notes.get("settled", 0)) for trial, notes in says.items()}
         if not known.files:
@@ -129,14 +144,22 @@ def look(run: Folder, root: Path) -> None:
             if not notes.get("failed"):  # it was tried again since
                 (root / TRIALS_DIR / trial / FAILURE_FILE).unlink(missing_ok=True)
         places = {trial: notes["progress"] for trial, notes in says.items() if "progress" in notes}
+        if is_gone(file.get("host", ""), file.get("pid", 0)):  # its trials went with it
+            places = {}
         write_places(root, {trial: json.dumps(place) for trial, place in places.items()})
 
 
 def driver_says(run: Folder) -> Notes | None:
     """What the driver of a run notes of each trial; None where there is no note of a driver."""
+    file = _driver_file(run)
+    return None if file is None else dict(file["trials"])
+
+
+def _driver_file(run: Folder) -> dict[str, Any] | None:
     for _ in range(3):  # one that is replaced while it is read can be cut short
         try:
-            return dict(json.loads(run.read(DRIVER_FILE)).get("trials", {}))
+            file = json.loads(run.read(DRIVER_FILE))
+            return {**file, "trials": dict(file.get("trials", {}))}
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, AttributeError):

@@ -19,6 +19,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A script that runs the tests in the background has them, and what they start, ignore Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+if not os.environ.get("FER_ORCH_CLUSTER"):
+    # For the processes that tests start; see tests/lean_ray/sitecustomize.py.
+    _paths = (str(Path(__file__).with_name("lean_ray")), os.environ.get("PYTHONPATH"))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, _paths))
+
 if TYPE_CHECKING:
     from tests.clusters import Cluster
     from tests.whole_runs import Run

@@ -23,3 +23,9 @@ def answer_of(code: str, **environment: str) -> Any:
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def with_root() -> dict[str, str]:
+    """This process' environment, in which all that is started finds the tests' modules."""
+    paths = filter(None, (os.environ.get("PYTHONPATH"), str(ROOT)))
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from datasets.folder import Folder, as_folder
-from orchestrator.run_view import driver_says
-from orchestrator.trial_files import progress_of
 from tests.clusters import WITH_TOKEN, Cluster, ask
 from tests.hosts import ROOT, Host
 from tests.whole_runs import wait_until
-from trainers.result import RESULT_FILE, Phase, TrialResult
+from trainers.attempt_files import attempt_dir
+from trainers.checkpoint_store import CheckpointName
+from trainers.entries import ATTEMPTS_FILE, Attempt, parse_entries
+from trainers.home import CHECKPOINT_DIR
+from trainers.result import RESULT_FILE, TrialResult
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -26,7 +28,7 @@ WORDS = ["run-all", "--preset", "demo", "--only", "mobilenet,mobilenetv2", "--se
 for setting in (
     "recipe.image_size=32",
     "recipe.batch_size=8",
-    "recipe.epochs=15",  # so that there is time for what happens to the hosts
+    "recipe.epochs=25",  # so that there is time for what happens to the hosts
     "resilience.checkpoint_steps=10",
     "resilience.storage_seconds=1",
     "data.drawn.train=96",
@@ -64,22 +66,28 @@ def said(cluster: Cluster, *words: str, code: int = 0) -> str:
 
 
 def trains_on(run: Folder, host: Host) -> Callable[[], bool]:
-    """Whether a trial on a host is past its first checkpoint, as its driver says."""
+    """Whether an attempt at a trial on a host has stored a checkpoint, and is not over."""
 
     def look() -> bool:
         time.sleep(0.5)
         names = run.names()
-        for trial, notes in (driver_says(run) or {}).items():
-            progress = progress_of(notes.get("progress"))
-            if (
-                progress is not None
-                and (progress.host, progress.phase) == (host.name, Phase.TRAINING)
-                and any(f"{trial}/checkpoints/e" in name for name in names)
-            ):
-                return True
-        return False
+        return any(_trains_on(run, names, trial, host) for trial in TRIALS)
 
     return look
+
+
+def _trains_on(run: Folder, names: list[str], trial: str, host: Host) -> bool:
+    there = f"trials/{trial}/{CHECKPOINT_DIR}/"
+    stored = [CheckpointName.parse(name.split("/")[3]) for name in names if name.startswith(there)]
+    newest = max((one.attempt for one in stored if one is not None), default=0)
+    attempt = f"trials/{trial}/{attempt_dir(newest)}"
+    if f"{attempt}/{ATTEMPTS_FILE}" not in names or f"{attempt}/{RESULT_FILE}" in names:
+        return False
+    try:
+        entries = parse_entries(run.read(f"{attempt}/{ATTEMPTS_FILE}"))
+    except FileNotFoundError:  # it was taken over just now
+        return False
+    return [one.host for one in entries if isinstance(one, Attempt)][-1:] == [host.name]
 
 
 DRAIN = """

@@ -23,13 +23,13 @@ from orchestrator.packing import gpu_share, memory_needed, most_at_once
 from orchestrator.plan import Node, Resources, Sharing, Stay, make_plan
 from orchestrator.resources import trial_resources
 from orchestrator.run import RunRequest, run_all
+from tests.scripts import ROOT, with_root
 from tests.small_net import NAME
 from trainers.architectures import ARCHITECTURES, architecture
 from trainers.interruption import Cause
 from trainers.recipe import Recipe
 from trainers.result import RESULT_FILE, TrialResult, read_record
 
-ROOT = Path(__file__).parent.parent
 GIB = 1 << 30
 AUTO = "resources.gpus_per_trial=auto"
 
@@ -250,7 +250,7 @@ def test_a_trial_that_fails_on_a_shared_gpu_goes_on_alone_for_good(
     done = subprocess.run(
         [sys.executable, "-m", "tests.sharing_trials", str(small_shards), str(tmp_path)],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=with_root(),
         capture_output=True,
         text=True,
         timeout=600,

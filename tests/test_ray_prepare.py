@@ -1,6 +1,5 @@
 """`prepare` as Ray tasks: the same bytes, and errors in words."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from datasets.prepare import prepare
+from tests.scripts import with_root
 from tests.shard_data import csv_source, files_of
 
-ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.slow
 
 
@@ -30,7 +29,7 @@ def on_ray(source: str, dest: str, folder: Path) -> "subprocess.CompletedProcess
     return subprocess.run(
         [sys.executable, "-c", code, source, dest],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=with_root(),
         capture_output=True,
         text=True,
         check=False,

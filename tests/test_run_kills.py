@@ -12,8 +12,6 @@ import pytest
 
 from orchestrator.ray_private.register_file import REGISTER_FILE
 from tests.whole_runs import (
-    ONE,
-    TRIALS,
     Run,
     assert_same_outcome,
     ended,
@@ -42,12 +40,14 @@ def test_a_run_is_stopped_cut_short_and_killed_and_ends_with_the_same_bytes(
     _ctrl_c_behind_a_terminal_that_is_gone(run, first, second)
     _sigterm_to_all(run, first)
     finished = _ctrl_c_twice(run, first, second)
-    _kill_and_continue(run, second)
+    with somebody_elses_ray():
+        _kill_driver_worker_and_controller(run, second)
     assert files(run.trial(first)) == finished
     assert_same_outcome(undisturbed_run, run)
     assert run.result(first).restarts_by_cause == {Cause.STOPPED: 2}
     assert run.result(first).steps_repeated == 0
-    assert run.result(second).restarts == 2
+    assert run.result(second).restarts_by_cause == {Cause.KILLED: 4}
+    assert (run.folder / "report" / "index.html").is_file()
 
 
 def _ctrl_c_behind_a_terminal_that_is_gone(run: Run, first: str, second: str) -> None:
@@ -115,21 +115,50 @@ def _ctrl_c_twice(run: Run, first: str, second: str) -> dict[str, tuple[bytes, i
     return finished
 
 
-def _kill_and_continue(run: Run, second: str) -> None:
-    """At once: the killed driver's worker is still there."""
+def _kill_driver_worker_and_controller(run: Run, second: str) -> None:
+    """The second command is given at once: the killed driver's worker is still there.
+
+    It has one core, where a place that stayed taken would block the next start, and nobody reads
+    what it prints.
+    """
     hold = run.hold(second, 0, 5)
     driver = run.start()
     wait_until(hold.is_reached, driver)
-    worker = run.worker(second)
+    left = run.worker(second)
     register = run.trial(second) / "checkpoints" / REGISTER_FILE
     wait_until(register.exists, driver)
     driver.kill()
     driver.wait()
     register.write_bytes(register.read_bytes()[:-20])  # as where the machine fails meanwhile
-    again = run.start()
-    wait_until(lambda: not is_running(worker), again)
+    in_first, in_second = run.hold(second, 0, 7), run.hold(second, 1, 5)
+    with one_core():
+        again = run.start()
+    assert again.stdout
+    again.stdout.readline()
+    again.stdout.close()  # as `| head -1` does
+    wait_until(lambda: not is_running(left), again)
     hold.release()
-    ended(again)
+    wait_until(in_first.is_reached, again)
+    os.kill(run.worker(second), signal.SIGKILL)
+    in_first.release()
+    wait_until(in_second.is_reached, again)
+    worker = run.worker(second)
+    os.kill(ray_process(again, "TrainController"), signal.SIGKILL)
+    wait_until(lambda: not is_running(worker), again)
+    in_second.release()
+    assert again.wait(timeout=600) == 0
+
+
+@contextmanager
+def somebody_elses_ray() -> Iterator[None]:
+    """`ray start` leaves its address where Ray looks first, also from within another cluster."""
+    from ray.cluster_utils import Cluster
+
+    other = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        yield
+    finally:
+        other.shutdown()
 
 
 def ray_process(driver: subprocess.Popen[str], name: str) -> int:
@@ -161,38 +190,3 @@ def one_core() -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, cores)
-
-
-def test_a_trial_goes_on_after_its_worker_and_its_controller_were_killed(
-    undisturbed_run: Run, tmp_path: Path
-):
-    """On a machine of one core, where a place that stayed taken would block the next start.
-
-    Nobody reads what the run prints, and somebody else's Ray is there: `ray start` leaves its
-    address where Ray looks first, also from within another cluster.
-    """
-    from ray.cluster_utils import Cluster
-
-    run, trial = Run(tmp_path / "run"), TRIALS[0]
-    in_first, in_second = run.hold(trial, 0, 5), run.hold(trial, 1, 5)
-    other = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    try:
-        with one_core():
-            driver = run.start(*ONE)
-        assert driver.stdout
-        driver.stdout.readline()
-        driver.stdout.close()  # as `| head -1` does
-        wait_until(in_first.is_reached, driver)
-        os.kill(run.worker(trial), signal.SIGKILL)
-        in_first.release()
-        wait_until(in_second.is_reached, driver)
-        worker = run.worker(trial)
-        os.kill(ray_process(driver, "TrainController"), signal.SIGKILL)
-        wait_until(lambda: not is_running(worker), driver)
-        in_second.release()
-        assert driver.wait(timeout=600) == 0
-    finally:
-        other.shutdown()
-    assert_same_outcome(undisturbed_run, run, TRIALS[:1])
-    assert run.result(trial).restarts_by_cause == {Cause.KILLED: 2}
-    assert (run.folder / "report" / "index.html").is_file()

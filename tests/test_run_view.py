@@ -1,6 +1,9 @@
 """A reader's view of a stored run: by what its driver says while one is at work, else by a list."""
 
 import json
+import os
+import socket
+import subprocess
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -57,10 +60,11 @@ def progress(made_up: RunStore, **more: Any) -> dict[str, Any]:
     return told | {"host": "elsewhere"} | more
 
 
-def say(stored: LocalFolder, **notes: object) -> None:
+def say(stored: LocalFolder, host: str = "elsewhere", pid: int = 1, **notes: object) -> None:
     names = dict(zip(("first", "second"), TRIALS, strict=True))
     trials = {names[key]: note for key, note in notes.items()}
-    write_bytes(stored, DRIVER_FILE, json.dumps({"host": "elsewhere", "trials": trials}).encode())
+    says = {"host": host, "pid": pid, "trials": trials}
+    write_bytes(stored, DRIVER_FILE, json.dumps(says).encode())
 
 
 def store_results(stored: LocalFolder, made_up: RunStore) -> None:
@@ -92,6 +96,23 @@ def test_a_reader_lists_a_run_once_while_its_driver_is_at_work(
     assert lists == [str(stored.path), str(stored.path / f"trials/{FIRST}")]
     say(stored, first={"settled": 1})
     assert states(store) == [TrialState.FINISHED, TrialState.PENDING]
+
+
+def test_a_trial_is_at_work_while_a_driver_that_lives_says_so(
+    stored: Counted, made_up: RunStore, tmp_path: Path
+):
+    """Also when its process is no more: the driver has yet to take its files over."""
+    store, here = RunStore(tmp_path / "view", stored), socket.gethostname()
+    done = subprocess.Popen(["true"])
+    done.wait()
+    note = {"progress": progress(made_up, host=here, pid=done.pid)}
+    for host, pid, state in (
+        ("elsewhere", done.pid, TrialState.RUNNING),
+        (here, os.getpid(), TrialState.RUNNING),
+        (here, done.pid, TrialState.PENDING),
+    ):
+        say(stored, host, pid, second=note)
+        assert states(store)[1] is state
 
 
 def test_a_failed_trial_that_is_tried_again_is_not_failed_any_more(
