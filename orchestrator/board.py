@@ -5,16 +5,21 @@ starts a board anew that has died; what it knew the trials tell again, and the d
 """
 
 import asyncio
+import sys
 import time
 from collections import defaultdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 
-from orchestrator.run_store import RunStore
+if TYPE_CHECKING:  # the board's process has no use for it: a second of imports
+    from orchestrator.run_store import RunStore
 
 Row = dict[str, Any]
 """An epoch's figures."""
+
+ALL_ATTEMPTS = sys.maxsize
+"""In place of an attempt's number: it, and all before it."""
 
 _NAMESPACE = "fer-orch"
 
@@ -58,10 +63,10 @@ class Board:
             self._places[trial] = attempt, progress
 
     async def left(self, trial: str, attempt: int) -> str | None:
-        """An attempt is over; where it was last, where that is known.
+        """Note that an attempt is over; return where it was last, if that is known.
 
-        It stays there until it is forgotten: the run's driver has yet to take its files over, and
-        a trial that is finished would else be seen as stopped meanwhile.
+        The board shows this place until `forget`: the driver still takes the files over, and
+        without the place a finished trial would look stopped.
         """
         self._over[trial] = max(attempt, self._over.get(trial, 0))
         told, progress = self._places.get(trial, (0, None))
@@ -92,7 +97,7 @@ class Board:
         return self._stopping, {trial: told for trial, (_, told) in self._places.items()}
 
 
-def start_board(store: RunStore) -> Any:
+def start_board(store: "RunStore") -> Any:
     """Start the board of a run that this process drives; a handle of it.
 
     One that a killed driver has left is ended: the run's lock says that there is no other driver.
@@ -111,7 +116,7 @@ def start_board(store: RunStore) -> Any:
         time.sleep(0.2)
 
 
-def board_of(store: RunStore) -> Any:
+def board_of(store: "RunStore") -> Any:
     """The board of a run on the connected cluster; None where no driver of the run is at work."""
     try:
         return ray.get_actor(_name(store), _NAMESPACE)
@@ -119,6 +124,6 @@ def board_of(store: RunStore) -> Any:
         return None
 
 
-def _name(store: RunStore) -> str:
+def _name(store: "RunStore") -> str:
     where = store.root.resolve() if store.storage is None else store.storage
     return f"board of {where}"

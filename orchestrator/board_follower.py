@@ -40,7 +40,7 @@ class BoardFollower:
         self._left = True
         self._wake.set()
         self._thread.join()
-        if self._store.storage is not None:  # what it has not heard the end of is at work no more
+        if self._store.storage is not None:  # trials whose end it did not hear do not run any more
             write_places(self._store.root, {})
 
     def stop(self) -> None:

@@ -23,7 +23,7 @@ import orchestrator
 import trainers
 from datasets.errors import ConfigError
 from datasets.parallel import num_cores
-from orchestrator.board import start_board
+from orchestrator.board import ALL_ATTEMPTS, start_board
 from orchestrator.board_follower import BoardFollower
 from orchestrator.hardware import local_gpus
 from orchestrator.interrupts import sure_interrupts
@@ -165,7 +165,7 @@ def run_trials(
     board = start_board(store)
     train_run = TrainRun(resources, max_failures, root / STOP_FILE, board)
     drivers = TrialDrivers(root, specs, resources.slots, train_run, board)
-    tuner = _tuner(drivers.drive, specs, resources, root, trackers)
+    tuner = _tuner(drivers.drive, specs, resources, root, [_OffTheBoard(board), *trackers])
     ended = threading.Event()
     records = [root / TRIALS_DIR / spec.name for spec in specs]
     (root / STOP_FILE).unlink(missing_ok=True)
@@ -203,7 +203,7 @@ def _tuner(
     specs: list[TrialSpec],
     resources: Resources,
     root: Path,
-    trackers: Sequence[tune.Callback],
+    callbacks: list[tune.Callback],
 ) -> tune.Tuner:
     def trial(config: dict[str, Any]) -> None:  # Tune wants a function, not a method
         drive(config)
@@ -218,9 +218,22 @@ def _tuner(
             trial_dirname_creator=_trial_dirname,
         ),
         run_config=tune.RunConfig(
-            name=TUNE_DIR, storage_path=str(root), verbose=0, callbacks=list(trackers)
+            name=TUNE_DIR, storage_path=str(root), verbose=0, callbacks=callbacks
         ),
     )
+
+
+class _OffTheBoard(tune.Callback):  # type: ignore[misc]  # Ray's class has no types
+    """Has the board forget a trial that Tune has given up: its driver may have been killed."""
+
+    def __init__(self, board: Any) -> None:
+        self._board = board
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """See `tune.Callback`."""
+        name = str(trial.config["trial"])
+        self._board.left.remote(name, ALL_ATTEMPTS)
+        self._board.forget.remote(name, ALL_ATTEMPTS)
 
 
 def _stop(

@@ -18,8 +18,9 @@ from rich.console import Console
 from datasets.errors import ConfigError
 from datasets.files import write_text
 from datasets.folder import Folder, write_bytes
+from orchestrator.processes import is_gone
 from orchestrator.run_store import RunStore
-from orchestrator.run_view import DRIVER_FILE, Notes, driver_notes, driver_says, is_gone
+from orchestrator.run_view import DRIVER_FILE, Notes, driver_notes, driver_says
 from trainers.ownership import LOCK_FILE
 
 OWNER_FILE = f"{LOCK_FILE}-owner"

@@ -19,7 +19,8 @@ from datasets.errors import ConfigError, UnreachableError
 from datasets.files import write_text
 from datasets.folder import Folder, LocalFolder, as_folder
 from datasets.remote_folder import RemoteFolder
-from orchestrator.run_view import fetch, is_gone, look, publish, refresh, view_root
+from orchestrator.processes import is_gone
+from orchestrator.run_view import fetch, is_view, look, publish, refresh, view_root
 from trainers.books import last_position
 from trainers.checkpoint import Position
 from trainers.checkpoint_store import CheckpointStore
@@ -242,9 +243,8 @@ class RunStore:
         elif failure:
             state = failure.state
         else:
-            # In a view it is there while the driver says so, who has yet to take a result over.
-            here = self.storage is None
-            running = progress and not (here and is_gone(progress.host, progress.pid))
+            # In a view the driver decides: it removes the place once it has taken the files over.
+            running = progress and (is_view(self.root) or not is_gone(progress.host, progress.pid))
             state = TrialState.RUNNING if running else TrialState.PENDING
         return TrialRecord(
             name,

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import stat
 import tempfile
 from collections.abc import Mapping
@@ -25,6 +24,7 @@ from filelock import FileLock
 from datasets.errors import DataError
 from datasets.files import write_text
 from datasets.folder import Folder, LocalFolder, Stamp, write_bytes
+from orchestrator.processes import is_gone
 from trainers.attempt_files import ATTEMPTS_DIR
 from trainers.home import CHECKPOINT_DIR, TRIALS_DIR
 from trainers.result import FAILURE_FILE, LOG_FILE, MODEL_FILE, PROGRESS_FILE
@@ -73,19 +73,6 @@ def view_root(address: str, kind: str = "views") -> Path:
     return base / f"{place.rpartition('/')[2]}-{hashlib.sha256(place.encode()).hexdigest()[:16]}"
 
 
-def is_gone(host: str, pid: int) -> bool:
-    """True when a process is known to have ended: it ran on this machine."""
-    if host != socket.gethostname():
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass
-    return False
-
-
 @dataclass
 class _Known:
     """What a view has: the stamps of its files, and by trial the attempt that was taken over."""
@@ -107,6 +94,11 @@ class _Known:
         write_text(root / _STAMPS_FILE, json.dumps({"files": files, "settled": self.settled}))
 
 
+def is_view(root: Path) -> bool:
+    """Whether a folder is a view of a run, and not the run itself."""
+    return (root / _STAMPS_FILE).exists()
+
+
 def refresh(run: Folder, root: Path) -> None:
     """Make the view's files those that the run has now; what has not changed is not read again.
 
@@ -115,6 +107,7 @@ def refresh(run: Folder, root: Path) -> None:
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / _LOCK_FILE):
         _refresh(run, root, "")
+        write_places(root, _places(_driver_file(run)))
 
 
 def refresh_trial(run: Folder, root: Path, trial: str, settled: int) -> None:
@@ -143,10 +136,18 @@ def look(run: Folder, root: Path) -> None:
         for trial, notes in says.items():
             if not notes.get("failed"):  # it was tried again since
                 (root / TRIALS_DIR / trial / FAILURE_FILE).unlink(missing_ok=True)
-        places = {trial: notes["progress"] for trial, notes in says.items() if "progress" in notes}
-        if is_gone(file.get("host", ""), file.get("pid", 0)):  # its trials went with it
-            places = {}
-        write_places(root, {trial: json.dumps(place) for trial, place in places.items()})
+        write_places(root, _places(file))
+
+
+def _places(file: Mapping[str, Any] | None) -> dict[str, str]:
+    """Where trials are by their driver's file, as JSON."""
+    # The trials of a driver that was killed here went with it.
+    if file is None or is_gone(file.get("host", ""), file.get("pid", 0)):
+        return {}
+    says = file["trials"]
+    return {
+        trial: json.dumps(notes["progress"]) for trial, notes in says.items() if "progress" in notes
+    }
 
 
 def driver_says(run: Folder) -> Notes | None:

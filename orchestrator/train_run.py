@@ -116,9 +116,11 @@ class TrainRun:
         if self.board is not None:
             with suppress(ray.exceptions.RayError):  # the books then say where it was stored last
                 last = ray.get(self.board.left.remote(spec.name, spec.attempt), timeout=_ASK_S)
-        take_over(spec, last)
-        if self.board is not None:
-            self.board.forget.remote(spec.name, spec.attempt)
+        try:
+            take_over(spec, last)
+        finally:
+            if self.board is not None:
+                self.board.forget.remote(spec.name, spec.attempt)
 
     def _attempted(self, spec: TrialSpec) -> Exception | None:
         """What ended the attempt; None where its worker came back."""
@@ -187,8 +189,9 @@ def _ended(spec: TrialSpec, error: Exception | None, known: int) -> Ended:
     """How the attempt ended before which the books had `known` entries; but for `got_on`."""
     entries = entries_of(spec)
     lost = None if error is None else loss_of(error)
-    if lost is Loss.START and any(isinstance(one, Attempt) for one in entries[known:]):
-        lost = Loss.CONTROLLER  # it had begun: an error of the controller's while it trained
+    if lost in (Loss.START, Loss.CONTROLLER):  # which of them, the trial's books tell
+        begun = any(isinstance(one, Attempt) for one in entries[known:])
+        lost = Loss.CONTROLLER if begun else Loss.START
     return Ended(
         lost=lost,
         last=last_end(entries[known:]),

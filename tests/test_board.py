@@ -194,6 +194,9 @@ def test_the_view_of_a_stored_run_follows_the_board(tmp_path: Path):
         ray.get(board.left.remote(TRIAL, 1))
         ray.get(board.forget.remote(TRIAL, 1))
         wait_for(lambda: not file.exists())
+        ray.get(board.tell.remote(TRIAL, 2, "there"))
+        wait_for(file.exists)
+    assert not file.exists()  # the driver ends, and its trials with it
 
 
 def command(*words: str) -> subprocess.Popen[str]:

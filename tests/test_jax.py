@@ -1,5 +1,6 @@
 """Keras' JAX backend: memory of a GPU, batches made ahead, a run through Ray."""
 
+import csv
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from datasets.batches import TrainBatches
 from datasets.errors import ConfigError
 from tests.test_sampler import Numbered
-from tests.whole_runs import ONE, TRIALS, Run
+from tests.whole_runs import TRIALS, Run
 from trainers.backend import on_jax
 from trainers.backend.ahead import THREAD_NAME
 
@@ -165,13 +166,22 @@ def test_an_epoch_that_is_interrupted_leaves_no_thread():
 
 @pytest.mark.slow
 def test_a_run_on_jax(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    run = Run(tmp_path / "run")
+    """Of two trials; the storage of the first is broken, which is nothing of the second's."""
+    run, patience = Run(tmp_path / "run"), ("--set", "resilience.storage_minutes=0")
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    run.finish(*ONE)
-    assert "tensorflow" not in (run.trial(TRIALS[0]) / "log.txt").read_text()
-    assert "jaxlib" in run.result(TRIALS[0]).versions
+    broken = run.trial(TRIALS[0])
+    broken.mkdir(parents=True)
+    (broken / "checkpoints").write_text("no folder")
+    run.finish(*patience, code=1)
+    with (run.folder / "report" / "results.csv").open() as stream:
+        rows = {row["architecture"]: row for row in csv.DictReader(stream)}
+    failed, finished = (rows[trial.removesuffix("-s0")] for trial in TRIALS)
+    assert (failed["status"], finished["status"]) == ("failed", "finished")
+    assert "StorageError" in failed["reason"]
+    assert "tensorflow" not in (run.trial(TRIALS[1]) / "log.txt").read_text()
+    assert "jaxlib" in run.result(TRIALS[1]).versions
     assert "keras_backend: jax\n" in (run.folder / "run.yaml").read_text()
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
-    said = run.finish(*ONE, code=2)
+    said = run.finish(*patience, code=2)
     assert "set KERAS_BACKEND=jax, or name another --run-dir" in said
     assert "starting Ray" not in said

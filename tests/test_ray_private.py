@@ -3,7 +3,6 @@
 import ast
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -66,7 +65,10 @@ def test_the_room_holds_just_what_it_says():
     assert {stem for stem, names in found.items() if names} == {
         *("cluster_state", "head_question", "lean_trainer"),
     }
-    assert found["lean_trainer"] == {"ray._initialize_and_run_controller"}
+    assert found["lean_trainer"] == {
+        "ray._initialize_and_run_controller",
+        "ray.train.v2._internal.execution.controller.TrainController",
+    }
     assert found["cluster_state"] == {"ray._private.state"}
     assert found["head_question"] == {"/ray.rpc.InternalKVGcsService/InternalKVKeys"}
 
@@ -89,51 +91,82 @@ def test_private_names_are_seen(tmp_path: Path):
     assert private_names(tmp_path / "one.py") == set()
 
 
-def test_a_trial_starts_no_actor_that_it_has_no_use_for():
-    def names(callbacks: list[Any]) -> set[str]:
-        return {type(one).__name__ for one in callbacks}
-
-    rays = DataParallelTrainer(print)._create_default_callbacks()
-    assert names(rays) - names(lean_trainer.lean(rays)) == lean_trainer.LEFT_OUT
-
-
 class Controlled:
     """Controllers that were started; each run of theirs ends with the next of `ends`."""
 
-    def __init__(self, *ends: Exception | None) -> None:
+    def __init__(self, *ends: Exception | str) -> None:
         self.ends = list(ends)
-        self.started: list[Any] = []
         self.runs: list[int] = []
+        self.helpers: list[set[str]] = []
+        self.killed: list[int] = []
+        self.number = 0
 
     def start(self) -> Any:
-        number = len(self.started)
-        self.started.append(SimpleNamespace(control=SimpleNamespace(remote=lambda _: number)))
-        return self.started[-1]
+        self.number += 1
+        return SimpleNamespace(control=SimpleNamespace(remote=self._control), number=self.number)
 
-    def get(self, number: int) -> SimpleNamespace:
-        """What the run of a controller gives; a controller that is lost raises."""
+    def _control(self, of_the_run: dict[str, Any]) -> int:
+        self.helpers.append({type(one).__name__ for one in of_the_run["callbacks"]})
+        return self.number
+
+    def get(self, number: int) -> tuple[SimpleNamespace, bool]:
+        """What the run of a controller gives."""
         self.runs.append(number)
         end = self.ends.pop(0)
-        if isinstance(end, ray.exceptions.RayActorError):
+        if isinstance(end, ray.exceptions.RayError):
             raise end
-        return SimpleNamespace(error=end)
+        return SimpleNamespace(error=None if isinstance(end, str) else end), end != "left something"
+
+    def kill(self, controller: SimpleNamespace) -> None:
+        self.killed.append(controller.number)
 
 
-def test_a_controller_is_kept_unless_it_was_lost_or_has_failed_itself(
-    monkeypatch: pytest.MonkeyPatch,
-):
-    lost = ray.exceptions.RayActorError()
-    worker = ray.train.WorkerGroupError("gone", {0: lost})
-    its_own = ray.train.ControllerError(OSError("no space"))
-    controlled = Controlled(None, worker, lost, None, its_own, None)
+def controlled(monkeypatch: pytest.MonkeyPatch, *ends: Exception | str) -> Controlled:
+    """What becomes of the controllers of a process whose trials' runs end so, one after another."""
+    all_of_them = Controlled(*ends)
     monkeypatch.setattr(lean_trainer.LeanTrainer, "_kept", None)
-    monkeypatch.setattr(lean_trainer, "_started", controlled.start)
-    monkeypatch.setattr(ray, "get", controlled.get)
+    monkeypatch.setattr(lean_trainer, "_started", all_of_them.start)
+    monkeypatch.setattr(ray, "put", lambda one: one)
+    monkeypatch.setattr(ray, "get", all_of_them.get)
+    monkeypatch.setattr(ray, "kill", all_of_them.kill)
+    return all_of_them
+
+
+def test_a_trial_starts_no_actor_that_it_has_no_use_for(monkeypatch: pytest.MonkeyPatch):
+    found = controlled(monkeypatch, "well")
+    rays = {type(one).__name__ for one in DataParallelTrainer(print)._create_default_callbacks()}
+    lean_trainer.LeanTrainer(print).fit()
+    assert [rays - helpers for helpers in found.helpers] == [lean_trainer.LEFT_OUT]
+
+
+LOST = ray.exceptions.RayActorError()
+
+
+@pytest.mark.parametrize(
+    ("first", "runs", "killed"),
+    [
+        ("well", [1, 1], []),
+        (ray.train.WorkerGroupError("gone", {0: LOST}), [1, 1], []),
+        ("left something", [1, 2], [1]),
+        (ray.train.ControllerError(OSError("no space")), [1, 2], [1]),
+        (LOST, [1, 2], []),
+        (ray.exceptions.RayTaskError("control", "…", OSError("no storage")), [1, 2], [1]),
+    ],
+    ids=["well", "worker lost", "left something", "its own error", "lost", "not set up"],
+)
+def test_a_controller_is_kept_where_nothing_is_left_of_its_run(
+    first: Exception | str, runs: list[int], killed: list[int], monkeypatch: pytest.MonkeyPatch
+):
+    found = controlled(monkeypatch, first, "well")
     trainer = lean_trainer.LeanTrainer(print)
-    while controlled.ends:
-        with suppress(ray.exceptions.RayActorError):
-            trainer._initialize_and_run_controller(callbacks=[])
-    assert controlled.runs == [0, 0, 0, 1, 1, 2]
+    if first in ("well", "left something"):
+        trainer.fit()
+    else:
+        with pytest.raises((ray.train.TrainingFailedError, ray.exceptions.RayActorError)):
+            trainer.fit()
+    trainer.fit()
+    assert found.runs == runs
+    assert found.killed == killed
 
 
 ASKING = """

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.ray_private.register_file import REGISTER_FILE
+from tests.small_runs import Hold
 from tests.whole_runs import (
     Run,
     assert_same_outcome,
@@ -41,7 +42,8 @@ def test_a_run_is_stopped_cut_short_and_killed_and_ends_with_the_same_bytes(
     _sigterm_to_all(run, first)
     finished = _ctrl_c_twice(run, first, second)
     with somebody_elses_ray():
-        _kill_driver_worker_and_controller(run, second)
+        left = _kill_the_driver(run, second)
+        _kill_worker_and_controller(run, second, left)
     assert files(run.trial(first)) == finished
     assert_same_outcome(undisturbed_run, run)
     assert run.result(first).restarts_by_cause == {Cause.STOPPED: 2}
@@ -115,38 +117,44 @@ def _ctrl_c_twice(run: Run, first: str, second: str) -> dict[str, tuple[bytes, i
     return finished
 
 
-def _kill_driver_worker_and_controller(run: Run, second: str) -> None:
-    """The second command is given at once: the killed driver's worker is still there.
-
-    It has one core, where a place that stayed taken would block the next start, and nobody reads
-    what it prints.
-    """
+def _kill_the_driver(run: Run, second: str) -> Hold:
+    """Its worker still stands at this hold when the next command is given, at once."""
     hold = run.hold(second, 0, 5)
     driver = run.start()
     wait_until(hold.is_reached, driver)
-    left = run.worker(second)
     register = run.trial(second) / "checkpoints" / REGISTER_FILE
     wait_until(register.exists, driver)
     driver.kill()
     driver.wait()
     register.write_bytes(register.read_bytes()[:-20])  # as where the machine fails meanwhile
-    in_first, in_second = run.hold(second, 0, 7), run.hold(second, 1, 5)
+    return hold
+
+
+def _kill_worker_and_controller(run: Run, second: str, left: Hold) -> None:
+    """On one core, where a place that stayed taken would block the next start.
+
+    The driver before has left a worker at a hold, and nobody reads what this one prints. A killed
+    worker's controller is that of the next attempt.
+    """
+    killed, holds = run.worker(second), (run.hold(second, 0, 7), run.hold(second, 1, 5))
     with one_core():
-        again = run.start()
-    assert again.stdout
-    again.stdout.readline()
-    again.stdout.close()  # as `| head -1` does
-    wait_until(lambda: not is_running(left), again)
-    hold.release()
-    wait_until(in_first.is_reached, again)
+        driver = run.start()
+    assert driver.stdout
+    driver.stdout.readline()
+    driver.stdout.close()  # as `| head -1` does
+    wait_until(lambda: not is_running(killed), driver)
+    left.release()
+    wait_until(holds[0].is_reached, driver)
+    controller = ray_process(driver, "TrainController")
     os.kill(run.worker(second), signal.SIGKILL)
-    in_first.release()
-    wait_until(in_second.is_reached, again)
+    holds[0].release()
+    wait_until(holds[1].is_reached, driver)
+    assert ray_process(driver, "TrainController") == controller
     worker = run.worker(second)
-    os.kill(ray_process(again, "TrainController"), signal.SIGKILL)
-    wait_until(lambda: not is_running(worker), again)
-    in_second.release()
-    assert again.wait(timeout=600) == 0
+    os.kill(controller, signal.SIGKILL)
+    wait_until(lambda: not is_running(worker), driver)
+    holds[1].release()
+    assert driver.wait(timeout=600) == 0
 
 
 @contextmanager

@@ -113,6 +113,8 @@ def test_a_trial_is_at_work_while_a_driver_that_lives_says_so(
     ):
         say(stored, host, pid, second=note)
         assert states(store)[1] is state
+        store.refresh()
+        assert RunStore(store.root).trials()[1].state is state  # as a report reads it
 
 
 def test_a_failed_trial_that_is_tried_again_is_not_failed_any_more(

@@ -5,11 +5,12 @@ for. Two helpers that no trial has a use for are left out. The controller is kep
 attempt, and for the next trial of the same driver.
 """
 
-from typing import Any, cast
+from typing import Any
 
 import ray
 import ray.train
-from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer, TrainController
+from ray.train.v2._internal.execution.controller import TrainController
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 # Hands out Ray Data, which no trial reads; and removes what a dead controller had taken, which
 # `ray_places` does for all trials, and without the dashboard.
@@ -20,13 +21,16 @@ class KeptTrainController(TrainController):  # type: ignore[misc]  # Ray's class
     """A controller that controls one run after the other."""
 
     def __init__(self) -> None:
-        """Without a run; each has what Ray gives to a controller of its own."""
+        """Begin without a run; `control` sets each one up."""
 
-    async def control(self, of_the_run: dict[str, Any]) -> ray.train.Result:
-        """See a run through to its result, which may be an error."""
+    async def control(self, of_the_run: dict[str, Any]) -> tuple[ray.train.Result, bool]:
+        """See a run through: its result, which may be an error, and whether nothing else is left.
+
+        Raises what keeps the run from being set up: the storage is asked for its checkpoints.
+        """
         super().__init__(**of_the_run)
         await self.run()
-        return self.get_result()
+        return self.get_result(), self.get_worker_group() is None
 
 
 class LeanTrainer(DataParallelTrainer):  # type: ignore[misc]
@@ -39,10 +43,16 @@ class LeanTrainer(DataParallelTrainer):  # type: ignore[misc]
         """Ray 2.60 has no public way to choose the helpers, or who controls a run."""
         of_the_run["callbacks"] = lean(of_the_run["callbacks"])
         controller, LeanTrainer._kept = LeanTrainer._kept or _started(), None
-        result = cast("ray.train.Result", ray.get(controller.control.remote(of_the_run)))
-        # One that has failed itself may have left something behind: it ends here.
-        if not isinstance(result.error, ray.train.ControllerError):
+        try:
+            result, is_clean = ray.get(controller.control.remote(of_the_run))
+        except ray.exceptions.RayTaskError as error:
+            ray.kill(controller)
+            raise ray.train.ControllerError(error.cause) from error
+        # What is left of a run goes with its controller: workers, and places (`ray_places`).
+        if is_clean and not isinstance(result.error, ray.train.ControllerError):
             LeanTrainer._kept = controller
+        else:
+            ray.kill(controller)
         return result
 
 
