@@ -22,6 +22,8 @@ EXPRESSIONS: Final[tuple[str, ...]] = (
     "Contempt",
 )
 NUM_CLASSES: Final[int] = len(EXPRESSIONS)
+HAPPINESS: Final[int] = EXPRESSIONS.index("Happiness")
+"""Of the paper's four pictures."""
 EXCLUDED: Final[dict[int, str]] = {8: "None", 9: "Uncertain", 10: "No-Face"}
 
 # Spellings met in the public copies of AffectNet, FER-2013, RAF-DB and CK+.

@@ -17,14 +17,16 @@ from datasets.images import (
     decode_rgb,
     read_image_file,
 )
-from datasets.labels import EXPRESSIONS, NUM_CLASSES, UnknownLabelError, parse_label
+from datasets.labels import (
+    EXPRESSIONS,
+    HAPPINESS,
+    NUM_CLASSES,
+    UnknownLabelError,
+    parse_label,
+)
 
 # Not a seed that comes to mind for a data set: the face should be a stranger to the models.
 PROBE_SEED: Final[int] = 1004
-
-
-HAPPINESS: Final[int] = parse_label("happiness")
-"""Of the paper's four pictures."""
 
 
 @dataclass(frozen=True)

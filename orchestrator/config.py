@@ -21,8 +21,8 @@ from pydantic_core import PydanticCustomError
 
 from datasets.cache import CacheMode
 from datasets.errors import ConfigError
-from datasets.labels import EXPRESSIONS
-from datasets.probe_images import HAPPINESS, probe_label
+from datasets.labels import EXPRESSIONS, HAPPINESS
+from datasets.probe_images import probe_label
 from trainers.architectures import ARCHITECTURES, architecture
 from trainers.recipe import Recipe
 from trainers.resilience import Resilience

@@ -4,13 +4,15 @@ import heapq
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from orchestrator.config import EstimateSection, RunConfig
 from orchestrator.run_store import trial_name
 from orchestrator.schedule import start_order
 from trainers.architectures import Architecture, architecture
 from trainers.recipe import Recipe
+
+if TYPE_CHECKING:  # the trials' drivers need a plan's resources alone
+    from orchestrator.config import EstimateSection, RunConfig
 
 # One multiply-add is two operations; a training step is a forward pass and a backward pass of
 # twice its cost (Kaplan et al. 2020, "Scaling Laws for Neural Language Models", section 2.1).
@@ -197,7 +199,7 @@ def _forward_gflop(row: Architecture, recipe: Recipe) -> float:
 
 
 def make_plan(
-    config: RunConfig,
+    config: "RunConfig",
     rows: Mapping[str, int],
     resources: Resources,
     images_per_s: Mapping[str, float] | None = None,
@@ -250,7 +252,7 @@ def _in_order(
 
 
 def _trials_of(
-    name: str, config: RunConfig, rows: Mapping[str, int], rate: float | None, share: float
+    name: str, config: "RunConfig", rows: Mapping[str, int], rate: float | None, share: float
 ) -> list[PlannedTrial]:
     """An architecture's trials, at a rate in 1e9 operations a second on a share of a GPU."""
     row, price = architecture(name), config.estimate.price_per_hour
@@ -272,7 +274,7 @@ def _gflops(recipe: Recipe, images_per_s: Mapping[str, float]) -> dict[str, floa
     }
 
 
-def _assumed(estimate: EstimateSection, resources: Resources) -> float | None:
+def _assumed(estimate: "EstimateSection", resources: Resources) -> float | None:
     return estimate.gpu_gflops if resources.gpus else estimate.cpu_gflops * resources.cpus
 
 
@@ -285,6 +287,8 @@ def _seconds_on_one_core(trial: PlannedTrial) -> float:
 
     Other machines do other numbers of operations, and fewer of those of small depthwise layers too.
     """
+    from orchestrator.config import EstimateSection
+
     row = architecture(trial.architecture)
     reference = float(EstimateSection.model_fields["cpu_gflops"].default)
     return row.setup_s + trial.gflop / (reference * row.relative_rate)

@@ -9,9 +9,8 @@ from typing import Any
 
 import ray
 import ray.train
-from ray.train import UserCallback
 
-from orchestrator.board import Row
+from orchestrator.board_reporter import CHECKPOINT_PATH, BoardReporter
 from orchestrator.plan import Resources
 from orchestrator.ray_register import repair
 from orchestrator.ray_storage import storage_of
@@ -35,37 +34,12 @@ from trainers.home import CHECKPOINT_DIR
 from trainers.result import RESULT_FILE
 from trainers.spec import TrialSpec
 
-CHECKPOINT_PATH = "checkpoint_path"
-"""In Tune's figures: where Train has the checkpoint, named as Ray's own callback names it."""
-
 # Before another start where it was not the trial that failed; each is twice the one before.
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 
 # How long the board is waited for.
 _ASK_S = 10.0
-
-
-class Hear(UserCallback):  # type: ignore[misc]  # Ray's class has no types
-    """Tells the board of each epoch, and of the checkpoint that Train has then.
-
-    It lives in the process of Train's controller.
-    """
-
-    def __init__(self, board: Any, trial: str) -> None:
-        self._board = board
-        self._trial = trial
-        self._path: str | None = None
-
-    def after_report(
-        self, run_context: Any, metrics: list[Row], checkpoint: ray.train.Checkpoint | None
-    ) -> None:
-        """See `ray.train.UserCallback`; a report has a checkpoint, or is an epoch's figures."""
-        if checkpoint is not None:
-            self._path = checkpoint.path
-            return
-        path = {} if self._path is None else {CHECKPOINT_PATH: self._path}
-        self._board.heard.remote(self._trial, metrics[0] | path)
 
 
 @dataclass(frozen=True)
@@ -158,7 +132,7 @@ class TrainRun:
                 storage_path=storage.path,
                 storage_filesystem=storage.filesystem,
                 checkpoint_config=ray.train.CheckpointConfig(num_to_keep=KEEP),
-                callbacks=[] if self.board is None else [Hear(self.board, spec.name)],
+                callbacks=[] if self.board is None else [BoardReporter(self.board, spec.name)],
                 # `restarts` decides: Train knows no other place to train on.
                 failure_config=ray.train.FailureConfig(
                     max_failures=0, max_preemption_failures=0, controller_failure_limit=0

@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from datasets.cache import CacheMode
 from datasets.folder import Folder, LocalFolder, as_folder
-from datasets.probe_images import HAPPINESS
+from datasets.labels import HAPPINESS
 from trainers.attempt_files import attempt_dir
 from trainers.recipe import Recipe, config_hash
 from trainers.resilience import Resilience
+
+if TYPE_CHECKING:  # each of Ray's processes that knows of a trial would import Pillow
+    from datasets.cache import CacheMode
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class TrialSpec:
     shards: str
     """A directory, or an address (see `datasets.folder`)."""
     cache_dir: Path
-    cache_mode: CacheMode
+    cache_mode: "CacheMode"
     trial_dir: Path
     """On the machine that trains it; where its files stay if `storage` is None."""
     threads: int
