@@ -33,18 +33,33 @@ class Ended:
     stderr: str
 
 
+class Running:
+    """A trial's process."""
+
+    def __init__(self, shards: Path, folder: Path, *moments: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._log = folder / "stderr.txt"
+        self._log.write_text("")
+        words = (shards, folder, moments, self._log)
+        self._process = PROCESSES.Process(target=_trial, args=words)
+        self._process.start()
+
+    def ended(self) -> Ended:
+        """Wait for its end, however it ends."""
+        self._process.join(_TIMEOUT_S)
+        if self._process.is_alive():
+            self.kill()
+            raise TimeoutError(self._log.read_text())
+        return Ended(self._process.exitcode, self._log.read_text())
+
+    def kill(self) -> None:
+        """End it, if it has not ended."""
+        self._process.kill()
+
+
 def run(shards: Path, folder: Path, *moments: str) -> Ended:
     """Run the trial's process to its end, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    log = folder / "stderr.txt"
-    log.write_text("")
-    process = PROCESSES.Process(target=_trial, args=(shards, folder, moments, log))
-    process.start()
-    process.join(_TIMEOUT_S)
-    if process.is_alive():
-        process.kill()
-        raise TimeoutError(log.read_text())
-    return Ended(process.exitcode, log.read_text())
+    return Running(shards, folder, *moments).ended()
 
 
 def _trial(shards: Path, folder: Path, moments: tuple[str, ...], log: Path) -> None:

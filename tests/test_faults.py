@@ -2,17 +2,29 @@
 
 import errno
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.resuming import KILLED, assert_same_outcome, failure_of, finish, run
+from tests.resuming import KILLED, Running, assert_same_outcome, failure_of, finish, run
 from trainers.checkpoint_store import MARKER_FILE, STATE_FILE
 from trainers.interruption import Cause
 from trainers.result import FAILURE_FILE
 from trainers.watchdog import HUNG_EXIT_CODE
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hanging(
+    small_shards: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Running, Path]]:
+    """A trial that hangs beside the other tests, and its folder: its watchdog waits 25 seconds."""
+    folder = tmp_path_factory.mktemp("hanging")
+    trial = Running(small_shards, folder, "hang-step:5")
+    yield trial, folder
+    trial.kill()
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -38,14 +50,6 @@ def test_an_error_is_tried_again_and_charged_to_its_cause(
     result = finish(small_shards, tmp_path)
     assert result.restarts_by_cause == {cause: 1}
     assert not (tmp_path / "trial" / FAILURE_FILE).exists()
-    assert_same_outcome(undisturbed, tmp_path)
-
-
-def test_a_hung_trial_ends_and_is_resumed(small_shards: Path, undisturbed: Path, tmp_path: Path):
-    hung = run(small_shards, tmp_path, "hang-step:5")
-    assert hung.returncode == HUNG_EXIT_CODE, hung.stderr
-    result = finish(small_shards, tmp_path)
-    assert result.restarts_by_cause == {Cause.HUNG: 1}
     assert_same_outcome(undisturbed, tmp_path)
 
 
@@ -130,3 +134,14 @@ def test_a_clock_that_is_set_back_changes_nothing(
     result = finish(small_shards, tmp_path, "clock-back:86400")
     assert result.seconds_lost >= 0
     assert_same_outcome(undisturbed, tmp_path)
+
+
+def test_a_hung_trial_ends_and_is_resumed(
+    hanging: tuple[Running, Path], small_shards: Path, undisturbed: Path
+):
+    trial, folder = hanging
+    hung = trial.ended()
+    assert hung.returncode == HUNG_EXIT_CODE, hung.stderr
+    result = finish(small_shards, folder)
+    assert result.restarts_by_cause == {Cause.HUNG: 1}
+    assert_same_outcome(undisturbed, folder)

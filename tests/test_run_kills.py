@@ -48,7 +48,7 @@ def test_a_run_is_stopped_cut_short_and_killed_and_ends_with_the_same_bytes(
     assert_same_outcome(undisturbed_run, run)
     assert run.result(first).restarts_by_cause == {Cause.STOPPED: 2}
     assert run.result(first).steps_repeated == 0
-    assert run.result(second).restarts_by_cause == {Cause.KILLED: 4}
+    assert run.result(second).restarts_by_cause == {Cause.DRIVER_LOST: 2, Cause.KILLED: 2}
     assert (run.folder / "report" / "index.html").is_file()
 
 
