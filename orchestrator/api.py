@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from datasets.errors import ConfigError
 from orchestrator.config_sources import load_config
 from orchestrator.run import Machines, RunRequest, refuse_unfit_place, train_on_ray
 from orchestrator.run import run_all as carry_out
@@ -37,12 +38,16 @@ class RunResult:
     def train_result(self, trial: str) -> "Result":
         """Ray Train's own result of a trial, such as `resnet50-s0`, with its checkpoints.
 
-        Raises `RuntimeError` where the trial keeps none (`resilience.keep_last_checkpoint`).
+        Raises `RuntimeError` where the trial keeps none (`resilience.keep_last_checkpoint`), and
+        `ConfigError` for a trial that the run does not have.
         """
         from ray.train import Result
 
         from orchestrator.ray_storage import storage_of
 
+        names = [record.name for record in self.store.trials()]
+        if trial not in names:
+            raise ConfigError(f"{self.store.place} has no trial {trial!r}: {', '.join(names)}")
         storage = storage_of(self.store.checkpoints(trial).folder, patience_s=60)
         return Result.from_path(storage.path, storage.filesystem)
 
@@ -66,7 +71,8 @@ def run_all(
     """Train all architectures and write the report, as `fer-orch run-all` does; see there.
 
     `settings` maps keys to values, as `{"recipe.epochs": 10}`. The same call continues a run, and
-    trains nothing that is finished. Raises `FerOrchError` for a request that can't be carried out.
+    trains nothing that is finished. Raises `FerOrchError` for a request that can't be carried out,
+    and `KeyboardInterrupt` once the trials have stopped, after Ctrl-C or `fer-orch stop`.
     Ray must not be running in this process: the run starts its own, or connects to `address`.
     """
     resolved = load_config(

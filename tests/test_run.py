@@ -10,6 +10,7 @@ import pytest
 import yaml
 from rich.console import Console
 
+from datasets.errors import ConfigError
 from tests.whole_runs import ONE, TRIALS, Run, files
 
 pytestmark = pytest.mark.slow
@@ -143,4 +144,6 @@ def test_the_same_call_from_python_trains_nothing_and_has_the_checkpoint(
     assert checkpoint is not None
     with checkpoint.as_directory() as folder:
         assert (Path(folder) / "state.npz").is_file()
+    with pytest.raises(ConfigError, match="has no trial 'resnet': mobilenet-s0"):
+        done.checkpoint("resnet")
     assert files(run.folder / "trials") == before
