@@ -22,7 +22,7 @@ prepare_environment()
 import ray  # noqa: E402
 
 from orchestrator import board_follower, board_link, ray_run  # noqa: E402
-from orchestrator.board import board_of, start_board  # noqa: E402
+from orchestrator.board import ALL_ATTEMPTS, board_of, start_board  # noqa: E402
 from orchestrator.board_follower import BoardFollower  # noqa: E402
 from orchestrator.board_link import BoardLink  # noqa: E402
 from orchestrator.run_lock import Driver  # noqa: E402
@@ -109,6 +109,9 @@ def test_a_trial_is_heard_until_its_attempt_is_over(store: RunStore, progress: P
     assert places(board) == {}
     ray.get(board.tell.remote(TRIAL, 3, "third"))
     assert places(board) == {TRIAL: "third"}
+    ray.get([board.left.remote(TRIAL, ALL_ATTEMPTS), board.forget.remote(TRIAL, ALL_ATTEMPTS)])
+    ray.get(board.tell.remote(TRIAL, 4, "fourth"))
+    assert places(board) == {}
 
 
 def test_a_stop_is_heard_also_from_a_board_that_was_started_anew(

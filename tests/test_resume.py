@@ -19,31 +19,24 @@ def restored(folder: Path) -> list[Position]:
     return [Position(one.epoch, one.step) for one in entries if isinstance(one, Restored)]
 
 
-@pytest.mark.parametrize(
-    ("architecture", "places"),
-    [
-        ("mobilenetv2", [Position(0, 2), Position(1, 2)]),
-        ("densenet121", [Position(1, 2)]),  # half a minute of tracing each start
-    ],
-)
-def test_killed_in_mid_epoch_and_resumed_it_ends_with_the_same_bytes(
-    architecture: str, places: list[Position], small_shards: Path, tmp_path: Path
+@pytest.mark.parametrize("architecture", ["mobilenetv2", "densenet121"])
+def test_killed_in_mid_epoch_twice_and_resumed_it_ends_with_the_same_bytes(
+    architecture: str, small_shards: Path, tmp_path: Path
 ):
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     model = f"architecture:{architecture}"
     whole = finish(small_shards, undisturbed, model)
-    for place in places:
-        moment = f"kill-saved:{place.epoch}-{place.step}"
+    for moment in ("kill-saved:0-2", "kill-saved:1-2"):
         assert run(small_shards, disturbed, model, moment).returncode == KILLED
     result = finish(small_shards, disturbed, model)
-    assert restored(disturbed) == [Position(), *places]
+    assert restored(disturbed) == [Position(), Position(0, 2), Position(1, 2)]
     assert_same_outcome(undisturbed, disturbed)
     assert whole.restarts == 0
-    assert result.restarts_by_cause == {Cause.KILLED: len(places)}
+    assert result.restarts_by_cause == {Cause.KILLED: 2}
     assert result.steps_repeated == 0
     assert result.notes == []
     (last,) = (disturbed / "trial" / "checkpoints").iterdir()
-    assert last.name == f"e000002-s000000000-a{len(places) + 1:04}"
+    assert last.name == "e000002-s000000000-a0003"
 
 
 @pytest.mark.parametrize("place", [Position(0, 3), Position(1, 0)])

@@ -35,7 +35,10 @@ def test_a_trial_whose_storage_is_broken_is_tried_again_by_the_next_command(
     broken.mkdir(parents=True)
     (broken / "checkpoints").write_text("no folder")
     finish_here(run, *patience, code=1)
-    assert rows(run)[TRIALS[0]]["status"] == "failed"
+    found = rows(run)
+    assert found[TRIALS[0]]["status"] == "failed"
+    assert "StorageError" in found[TRIALS[0]]["reason"]
+    assert found[TRIALS[1]]["status"] == "finished"
     (broken / "checkpoints").unlink()
     finish_here(run, *patience)
     assert_same_outcome(undisturbed_run, run)

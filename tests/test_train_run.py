@@ -1,7 +1,7 @@
 """What becomes of a trial whose attempts fail: without Ray's processes."""
 
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +17,6 @@ prepare_environment()
 
 import ray.train  # noqa: E402
 
-from orchestrator import train_run  # noqa: E402
 from orchestrator.restarts import Loss  # noqa: E402
 from orchestrator.run_specs import trial_specs  # noqa: E402
 from orchestrator.run_store import RunStore  # noqa: E402
@@ -25,7 +24,6 @@ from orchestrator.train_run import TrainRun, loss_of  # noqa: E402
 from tests.sharing_specs import sharing_spec  # noqa: E402
 from trainers.books import Books  # noqa: E402
 from trainers.checkpoint import Position  # noqa: E402
-from trainers.checkpoint_writer import StorageError  # noqa: E402
 from trainers.entries import End, entries_in  # noqa: E402
 from trainers.interruption import STOP_FILE, Cause  # noqa: E402
 from trainers.result import (  # noqa: E402
@@ -270,32 +268,6 @@ def test_an_error_of_the_controllers_while_it_trains_is_no_start_that_failed(spe
 
 def test_what_a_dead_worker_left_says_no_more_that_the_trial_runs(spec: TrialSpec):
     assert fitted(replace(spec, gpus=1.0), killed, finished) == [1.0, 1.0]  # see `Acted`
-
-
-@pytest.mark.parametrize("error", [None, StorageError("no answer")])
-def test_the_board_shows_a_trial_until_its_files_are_taken_over(
-    error: StorageError | None, spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
-):
-    """Or can't be: it does not train then either."""
-    heard: list[object] = []
-
-    def heard_by(name: str) -> SimpleNamespace:
-        return SimpleNamespace(remote=lambda *words: heard.append((name, *words)))
-
-    def take_over(_: TrialSpec, last: object = None) -> int:
-        heard.append("taken over")
-        if error is not None and len(heard) > 1:
-            raise error
-        return 0
-
-    monkeypatch.setattr(ray, "get", lambda asked, timeout: asked)
-    monkeypatch.setattr(train_run, "take_over", take_over)
-    board = SimpleNamespace(left=heard_by("left"), forget=heard_by("forget"))
-    run = Acted(Resources(1, 1.0, 2), 2, spec.run_dir / STOP_FILE, board, acts=[finished])
-    with pytest.raises(StorageError) if error else nullcontext():
-        run.fit(spec)
-    attempt = (spec.name, 1)
-    assert heard == ["taken over", ("left", *attempt), "taken over", ("forget", *attempt)]
 
 
 def test_each_attempt_has_a_number_of_its_own(spec: TrialSpec):

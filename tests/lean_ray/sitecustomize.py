@@ -1,4 +1,4 @@
-"""What each Python process that tests start does first: what of Ray does nothing here ends.
+"""Runs first in each Python process that tests start: leaves out what Ray does not need here.
 
 With each head Ray starts an autoscaler, three processor seconds of imports, on one machine too,
 which has no nodes to start. And a worker on TensorFlow imports JAX and Matplotlib where they are
