@@ -90,8 +90,15 @@ def _cells(record: TrialRecord) -> list[str]:
         f"{now.steps_per_s:.2f}" if now.steps_per_s else "",
         shown,
         duration(now.seconds_left) if now.seconds_left is not None else "",
-        "" if now.phase == "training" else now.phase,
+        ", ".join(filter(None, ["" if now.phase == "training" else now.phase, restarted(record)])),
     ]
+
+
+def restarted(record: TrialRecord) -> str:
+    """How often a trial that runs was started again, and why last: `restart 2 (killed)`."""
+    if not record.restarts:
+        return ""
+    return f"restart {len(record.restarts)} ({record.restarts[-1].replace('_', ' ')})"
 
 
 class ProgressView:
@@ -166,4 +173,5 @@ def plain_line(record: TrialRecord) -> str:
         return f"{name} finished{shown}"
     if record.progress is None or record.stopped:
         return f"{name} {record.state}: {record.stopped}" if record.stopped else ""
-    return f"{name} running, epoch {record.progress.epoch}/{record.progress.epochs}{shown}"
+    again = f", {restarted(record)}" if record.restarts else ""
+    return f"{name} running, epoch {record.progress.epoch}/{record.progress.epochs}{shown}{again}"

@@ -24,7 +24,9 @@ from orchestrator.run_view import fetch, is_view, look, publish, refresh, view_r
 from trainers.books import last_position
 from trainers.checkpoint import Position
 from trainers.checkpoint_store import CheckpointStore
+from trainers.entries import entries_in, restart_causes
 from trainers.home import CHECKPOINT_DIR, PROBES_DIR, TRIALS_DIR
+from trainers.interruption import Cause
 from trainers.result import (
     FAILURE_FILE,
     PROGRESS_FILE,
@@ -86,6 +88,10 @@ class TrialRecord:
     progress: TrialProgress | None = None
     reached: Position = field(default_factory=Position)
     """The last step that was ever finished."""
+    restarts: tuple[Cause, ...] = ()
+    """Of a trial that runs: why it was started again, each time."""
+    has_checkpoint: bool | None = None
+    """Of a trial that was stopped; None where that is not known."""
 
     @property
     def stopped(self) -> str:
@@ -93,8 +99,11 @@ class TrialRecord:
         if self.state is not TrialState.PENDING or self.reached == Position():
             return ""
         where = f"epoch {self.reached.epoch + 1}, step {self.reached.step}"
+        if self.has_checkpoint is False:
+            return f"stopped at {where}; has no checkpoint yet and begins again"
         # Before the end of the first epoch there is one only if that takes long.
-        begins = "" if self.reached.epoch else " or, if it has none yet, begins again"
+        known = self.has_checkpoint or self.reached.epoch
+        begins = "" if known else " or, if it has none yet, begins again"
         return f"stopped at {where}; goes on from its last checkpoint{begins}"
 
 
@@ -246,6 +255,8 @@ class RunStore:
             # In a view the driver decides: it removes the place once it has taken the files over.
             running = progress and (is_view(self.root) or not is_gone(progress.host, progress.pid))
             state = TrialState.RUNNING if running else TrialState.PENDING
+        is_running = state is TrialState.RUNNING
+        reached = last_position(directory)
         return TrialRecord(
             name,
             architecture,
@@ -255,8 +266,19 @@ class RunStore:
             result=result,
             failure=failure,
             progress=progress,
-            reached=last_position(directory),
+            reached=reached,
+            restarts=tuple(restart_causes(entries_in(directory))) if is_running else (),
+            has_checkpoint=self._has_checkpoint(name, state, reached),
         )
+
+    def _has_checkpoint(self, trial: str, state: TrialState, reached: Position) -> bool | None:
+        """See `TrialRecord`. An object store is not asked: a view is looked at each second."""
+        if state is not TrialState.PENDING or reached == Position() or self.storage is not None:
+            return None
+        try:
+            return self.checkpoints(trial).newest_position() is not None
+        except OSError:
+            return None
 
     def trials(self) -> list[TrialRecord]:
         """All trials of the run in plan order; a directory without `run.yaml` raises."""

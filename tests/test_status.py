@@ -24,9 +24,11 @@ from orchestrator.run_store import RunStore
 from orchestrator.show import print_outcome
 from orchestrator.texts import one_line, visible
 from tests.made_up_runs import ALL_TRIALS, MIXED_STATES, MadeUpRun, write_run
+from tests.test_checkpoint import made_up
 from tests.test_report_latex import EVIL
 from trainers.books import Books
 from trainers.checkpoint import Position
+from trainers.interruption import Cause
 from trainers.result import TrialState
 
 ROOT = Path(__file__).parents[1]
@@ -264,6 +266,9 @@ def test_a_stopped_trial_says_where_it_stood(tmp_path):
     books = Books(store.trial_dir("mobilenet-s0"))
     books.step(Position(1, 31))
     books.close()
+    where = "stopped at epoch 2, step 31; has no checkpoint yet and begins again"
+    assert store.trial("mobilenet-s0").stopped == where
+    store.checkpoints("mobilenet-s0").write(made_up())
     where = "stopped at epoch 2, step 31; goes on from its last checkpoint"
     assert where in at_terminal(tmp_path, 300)
     assert f"mobilenet-s0 pending: {where}" in plain(tmp_path)
@@ -272,6 +277,23 @@ def test_a_stopped_trial_says_where_it_stood(tmp_path):
     console = terminal(300)
     console.print(trial_table([record]))
     assert where in console.export_text()
+
+
+def test_a_trial_that_was_started_again_says_how_often_and_why(tmp_path):
+    store = write_run(tmp_path, SMALL)
+    books = Books(store.trial_dir(RUNNING), session="one")
+    books.start()
+    assert "restart" not in plain_line(store.trial(RUNNING))
+    books.start()
+    assert plain_line(store.trial(RUNNING)).endswith(", restart 1 (killed)")
+    books.end(Cause.OUT_OF_MEMORY)
+    books.start()
+    books.close()
+    record = store.trial(RUNNING)
+    assert plain_line(record).endswith(", restart 2 (out of memory)")
+    console = terminal(300)
+    console.print(trial_table([record]))
+    assert "restart 2 (out of memory)" in console.export_text()
 
 
 def test_json_has_the_progress_of_what_runs(mixed):

@@ -27,6 +27,7 @@ from trainers.entries import (
     Restored,
     line_of,
     parse_entries,
+    restart_causes,
 )
 from trainers.interruption import Cause
 
@@ -151,8 +152,7 @@ class Books:
     def account(self) -> Account:
         """Restarts by cause, steps repeated and seconds lost, over all attempts so far."""
         entries = self.entries()
-        starts = [entry for entry in entries if isinstance(entry, Attempt)]
-        causes = Counter(str(entry.cause) for entry in starts if entry.cause is not None)
+        causes = Counter(map(str, restart_causes(entries)))
         return Account(
             restarts=causes.total(),
             restarts_by_cause=dict(sorted(causes.items())),

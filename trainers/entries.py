@@ -122,6 +122,11 @@ def attempts_of(entries: Sequence[Entry]) -> list[tuple[Attempt, End | None]]:
     return found
 
 
+def restart_causes(entries: Sequence[Entry]) -> list[Cause]:
+    """Why the trial was started again, each time; empty before its second start."""
+    return [one.cause for one in entries if isinstance(one, Attempt) and one.cause is not None]
+
+
 def failed_on_shared_gpu(entries: Sequence[Entry]) -> bool:
     """Whether an attempt failed that shared its GPU: want of memory shows in many ways.
 

@@ -14,16 +14,21 @@ _INTERVAL_S = 1.0
 
 
 class ProgressWriter:
-    """Turns positions into records; a change of phase or epoch is written at once."""
+    """Turns positions into records; a change of phase or epoch is written at once.
 
-    def __init__(self, directory: Path, trial: str, epochs: int) -> None:
+    `stood` is shown until it is known where the trial goes on.
+    """
+
+    def __init__(
+        self, directory: Path, trial: str, epochs: int, stood: Position = Position()
+    ) -> None:
         self._path = directory / PROGRESS_FILE
         self._trial = trial
         self._epochs = epochs
         self._steps_per_epoch = 0
         self._accuracy: float | None = None
         self._phase: Phase = "starting"
-        self._position = Position()
+        self._position = stood
         self._rate_from: tuple[float, Position] | None = None
         self._written_at = 0.0
 

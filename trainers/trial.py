@@ -71,7 +71,7 @@ def _attempt(spec: TrialSpec, context: TrialContext, books: Books) -> TrialResul
 
 
 def _run(spec: TrialSpec, context: TrialContext, books: Books) -> TrialResult:
-    progress = ProgressWriter(spec.trial_dir, spec.name, spec.recipe.epochs)
+    progress = ProgressWriter(spec.trial_dir, spec.name, spec.recipe.epochs, books.reached())
     progress.phase("staging")
     data = stage(spec.shards, spec.cache_dir, spec.recipe.image_size, mode=spec.cache_mode)
     progress.phase("building")
