@@ -8,13 +8,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from datasets.errors import ConfigError, DataError
-from datasets.manifest import SPLITS, SplitName
+from datasets.manifest import SPLITS, RequestValue, SplitName
+from datasets.numbered import named
 from datasets.shard_writer import ShardTask
-from datasets.sources import AnyRow, Excluded, Rejected, Remark, SourceRow
+from datasets.sources import AnyRow, Excluded, Rejected, Remark, SourceOptions, SourceRow
 from datasets.splits import validation_rows
 
 ROWS_PER_SHARD = 2048
 DEFAULT_MAX_REJECTED = 0.01
+_NO_OPTIONS = SourceOptions()
 
 
 @dataclass(frozen=True)
@@ -53,15 +55,26 @@ class Scan:
     """Rows by reason."""
     remarks: dict[str, int]
     """Rows by remark."""
+    labels: str = ""
+    """Where the labels are from, and what numbers among them were taken for."""
 
 
-def scan(source_rows: Iterable[AnyRow]) -> Scan:
-    """Sort the rows of a source by what is to become of them."""
+def scan(
+    source_rows: Iterable[AnyRow],
+    options: SourceOptions = _NO_OPTIONS,
+    source: str = "",
+    labels: str = "",
+) -> Scan:
+    """Sort the rows of a source by what is to become of them; numbers get their meaning first.
+
+    `labels` says where labels of such a source are from. Raises as `numbered.named` does.
+    """
     rows: list[SourceRow] = []
     rejected: list[Rejected] = []
     excluded: Counter[str] = Counter()
     remarks: Counter[str] = Counter()
-    for row in source_rows:
+    known = named(source_rows, options, source)
+    for row in known.rows:
         match row:
             case SourceRow():
                 rows.append(row)
@@ -71,7 +84,22 @@ def scan(source_rows: Iterable[AnyRow]) -> Scan:
                 excluded[row.reason] += 1
             case Remark():
                 remarks[row.text] += 1
-    return Scan(rows, rejected, dict(sorted(excluded.items())), dict(sorted(remarks.items())))
+    return Scan(
+        rows,
+        rejected,
+        dict(sorted(excluded.items())),
+        dict(sorted(remarks.items())),
+        known.told or labels,
+    )
+
+
+def division(rows: Sequence[SourceRow], fraction: RequestValue, seed: RequestValue) -> str:
+    """Say whose division into training and validation the rows have."""
+    loose = sum(row.split is None for row in rows)
+    held_out = f"{fraction} of each class held out, seed {seed}"
+    if not loose:
+        return "the source's own"
+    return held_out if loose == len(rows) else f"the source's own; of {loose:,} images {held_out}"
 
 
 def shard_tasks(rows: Sequence[SourceRow], deal: Deal) -> Iterator[ShardTask]:

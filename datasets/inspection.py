@@ -49,6 +49,10 @@ class Inspection:
     """Rows left out on purpose, by reason."""
     rejected: int
     """Rows that could not be used."""
+    labels: str
+    """Where the labels are from; empty where that was not noted."""
+    division: str
+    """Whose division into training and validation this is; empty as above."""
     remarks: Mapping[str, int]
     """What else was noticed, and about how many rows."""
     fingerprint: str
@@ -82,6 +86,8 @@ def inspect_shards(manifest: Manifest) -> Inspection:
         bytes_per_image=_ratio(shard_bytes, total),
         excluded=manifest.excluded,
         rejected=manifest.rejected,
+        labels=manifest.labels,
+        division=manifest.division,
         remarks=manifest.remarks,
         fingerprint=manifest.fingerprint,
     )

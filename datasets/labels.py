@@ -7,6 +7,8 @@ one of the eight expressions. They are counted apart and never trained on
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Final
 
 from datasets.errors import DataError
@@ -70,23 +72,55 @@ def _name_table() -> dict[str, int]:
 
 
 _CODE_BY_NAME: Final[dict[str, int]] = _name_table()
+_NUMBER_BEFORE: Final = re.compile(r"^[0-9]+[-.)]+(?=[a-z])")
+_WHOLE: Final = re.compile(r"[0-9]{1,4}(\.0+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A label that is a number, whose meaning is not told where it stands."""
+
+    value: int
+
+
+def parse_name(text: str) -> int:
+    """Return the code 0 to 10 of a name (``Surprise``) or an alias (``surprised``).
+
+    Case, surrounding spaces and the separators ``_``, ``-`` and space do not matter, nor does a
+    number before the name (``3_surprise``). Raises `UnknownLabelError` for anything else.
+    """
+    name = _normalised(text)
+    for spelling in (name, _NUMBER_BEFORE.sub("", name)):
+        if spelling in _CODE_BY_NAME:
+            return _CODE_BY_NAME[spelling]
+    raise UnknownLabelError(text)
+
+
+def parse_number(text: str) -> int | None:
+    """Return the whole number from 0 to 9999 that a text is, also as ``3.0``; else None."""
+    # Only plain ASCII digits: int() would also take "1_0" and "+3".
+    return int(text.strip().partition(".")[0]) if _WHOLE.fullmatch(text.strip()) else None
+
+
+def parse_free_label(text: str) -> int | Number:
+    """Return the code of a name, or a number as it stands, for data that may have either.
+
+    Raises `UnknownLabelError` for what is neither.
+    """
+    number = parse_number(text)
+    return parse_name(text) if number is None else Number(number)
 
 
 def parse_label(value: str | int) -> int:
-    """Return the code 0 to 10 that ``value`` names.
+    """Return the code 0 to 10 that ``value`` means in AffectNet's own lists.
 
-    ``value`` is a code (``3``), a code in digits (``"3"``), a name (``"Surprise"``) or an alias
-    (``"surprised"``); case, surrounding spaces and the separators ``_``, ``-`` and space do not
-    matter. Raises `UnknownLabelError`, which lists the valid names, for anything else.
+    ``value`` is a code (``3``), a code in digits (``"3"``) or what `parse_name` takes. Raises
+    `UnknownLabelError`, which lists the valid names, for anything else.
     """
     if isinstance(value, str):
         text = value.strip()
-        named = _CODE_BY_NAME.get(_normalised(text))
-        if named is not None:
-            return named
-        # Only plain ASCII digits: int() would also take "1_0" and "+3".
         if not (text.isascii() and text.isdigit() and len(text) <= 2):
-            raise UnknownLabelError(value)
+            return parse_name(value)
         code = int(text)
     else:
         if isinstance(value, bool):

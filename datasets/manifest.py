@@ -61,6 +61,10 @@ class Manifest(_Frozen):
     """Rows left out on purpose, by reason: None, Uncertain, No-Face, …"""
     remarks: dict[str, int] = Field(default_factory=dict)
     """What else was noticed about rows, and about how many."""
+    labels: str = ""
+    """Where the labels are from, and what numbers among them were taken for; for people."""
+    division: str = ""
+    """Whose division into training and validation this is; for people."""
     rejected: int = Field(default=0, ge=0)
     """Rows that could not be used; `rejected.csv` lists them."""
     fingerprint: str = Field(pattern="^[0-9a-f]{64}$")

@@ -7,10 +7,19 @@ and last of all the manifest, whose presence says that the directory is complete
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from datasets.dealing import DEFAULT_MAX_REJECTED, ROWS_PER_SHARD, Deal, Scan, scan, shard_tasks
+from datasets.dealing import (
+    DEFAULT_MAX_REJECTED,
+    ROWS_PER_SHARD,
+    Deal,
+    Scan,
+    division,
+    scan,
+    shard_tasks,
+)
 from datasets.destination import (
     REJECTED_NAME,
     check_destination,
@@ -37,7 +46,7 @@ from datasets.manifest import (
 )
 from datasets.shard_pool import OnThisMachine, RunTasks, shard_outcomes
 from datasets.shard_writer import ShardOutcome, StoredAs
-from datasets.sources import SOURCES, AnyRow, Rejected, SourceOptions, choose_layout
+from datasets.sources import LABELS, SOURCES, Rejected, SourceOptions, choose_layout
 from datasets.sources.drawn import DRAWN_SOURCE, DrawnFaces
 
 Progress = Callable[[int, int], None]
@@ -60,6 +69,7 @@ def prepare(
     image_column: str | None = None,
     label_column: str | None = None,
     label_names: str | None = None,
+    label_order: str | None = None,
     min_relfcs: float | None = None,
     margin: float = 0.0,
     max_rejected: float = DEFAULT_MAX_REJECTED,
@@ -79,12 +89,16 @@ def prepare(
     `dest` ends with the same bytes. `without_leaks` drops training images of which validation
     holds a duplicate. `run` says where shards are written: by default on all cores.
 
-    Raises `DataError` for a source that is absent, empty or of no known layout, for a share of
+    Labels that are numbers are those of `label_names` or `label_order` (`datasets.label_orders`),
+    where the source or the counts of a known release do not say what they mean.
+
+    Raises `DataError` for a source that is absent, empty or of no known layout, for numbers as
+    labels whose meaning nothing tells, for a share of
     rejected rows above `max_rejected`, and for a `dest` that holds other data or can't be written;
     `ConfigError` for an option outside its range.
     """
     stored = StoredAs(image_size, encoding, format, margin)
-    options = SourceOptions(csv, image_column, label_column, label_names, min_relfcs)
+    options = SourceOptions(csv, image_column, label_column, label_names, label_order, min_relfcs)
     deal = Deal(validation_fraction, seed, max_rejected, rows_per_shard, without_leaks)
     source_path, folder = source_path.absolute(), _absolute(dest)
     try:
@@ -93,7 +107,8 @@ def prepare(
         rows = SOURCES[layout].rows(source_path, options)
         source = {"source": str(source_path.resolve()), "layout": layout}
         request = {**source, **asdict(options)}
-        return _write(folder, rows, request, stored=stored, deal=deal, run=run, progress=progress)
+        found = partial(scan, rows, options, str(source_path), LABELS[layout])
+        return _write(folder, found, request, stored=stored, deal=deal, run=run, progress=progress)
     except OSError as error:
         raise _os_problem(error, folder) from error
 
@@ -125,15 +140,15 @@ def synth(
     }
     folder = _absolute(dest)
     try:
-        rows = faces.rows(Path(), SourceOptions())
-        return _write(folder, rows, request, stored=stored, deal=deal, run=run, progress=progress)
+        found = partial(scan, faces.rows(Path(), SourceOptions()))
+        return _write(folder, found, request, stored=stored, deal=deal, run=run, progress=progress)
     except OSError as error:
         raise _os_problem(error, folder) from error
 
 
 def _write(
     dest: Folder,
-    source_rows: Iterable[AnyRow],
+    read: Callable[[], Scan],
     source_request: dict[str, RequestValue],
     *,
     stored: StoredAs,
@@ -155,9 +170,8 @@ def _write(
         if finished is not None:  # by another process, before this one had the lock
             return finished
         clear_half_written(dest, keep_shards=continues)
-        found = scan(source_rows)
         return _write_scanned(
-            dest, found, request, stored=stored, deal=deal, run=run, progress=progress
+            dest, read(), request, stored=stored, deal=deal, run=run, progress=progress
         )
 
 
@@ -278,6 +292,8 @@ def _manifest(
         excluded=found.excluded,
         remarks=found.remarks,
         rejected=rejected,
+        labels=found.labels,
+        division=division(found.rows, request["validation_fraction"], request["seed"]),
         fingerprint=content_fingerprint(stored.image_size, stored.encoding, digests),
     )
 

@@ -1,9 +1,10 @@
 """Releases of public data sets, known by how many images of each expression they hold."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from datasets.drawn import AFFECTNET_TRAIN_COUNTS
+from datasets.label_orders import LabelOrder, fitting_orders
 from datasets.labels import EXPRESSIONS
 from datasets.manifest import SPLITS, SplitName
 
@@ -84,19 +85,55 @@ def recognise(classes_by_split: Mapping[SplitName, Mapping[str, int]]) -> str | 
     return release.label if not missing else f"{release.label}, {missing:,} of them lacking"
 
 
+def order_by_counts(images_by_number: Mapping[int, int]) -> tuple[LabelOrder, str] | None:
+    """Return what numbers mean by how many images each has, and the release that says so.
+
+    The counts are those of a release's training or validation part, or of both: all of them and
+    each another one, in any order; or in a known order (`label_orders`) with as many lacking as
+    `recognise` allows. None where no release says it, or two say different things.
+    """
+    found = {number: count for number, count in images_by_number.items() if count}
+    said: dict[tuple[tuple[int, int], ...], str] = {}
+    for release in RELEASES:
+        both = tuple(map(sum, zip(release.train, release.validation, strict=True)))
+        for part in (release.train, release.validation, both):
+            for order in _orders_of(part, found):
+                said.setdefault(tuple(sorted(order.items())), release.name)
+    if len(said) != 1:
+        return None
+    ((order_items, name),) = said.items()
+    return dict(order_items), name
+
+
+def _orders_of(part: Counts, found: Mapping[int, int]) -> Iterator[LabelOrder]:
+    """Yield what the numbers can mean, if their images are this part of a release."""
+    codes = {count: code for code, count in enumerate(part) if count}
+    if len(codes) == sum(count > 0 for count in part) and sorted(codes) == sorted(found.values()):
+        yield {number: codes[count] for number, count in found.items()}
+        return
+    for order in fitting_orders(found).values():
+        counts = [0] * len(EXPRESSIONS)
+        for number, count in found.items():
+            if order[number] < len(counts):
+                counts[order[number]] += count
+        if _lacking_of(part, counts) is not None:
+            yield {number: order[number] for number in found}
+
+
 def _counts(classes: Mapping[str, int]) -> Counts:
     return tuple(classes.get(name, 0) for name in EXPRESSIONS)
 
 
 def _lacking(release: Release, found: Mapping[SplitName, Counts]) -> int | None:
     """Return how many images of a release are not there, or None if it is another data set."""
+    expected = (*release.train, *release.validation)
+    return _lacking_of(expected, (*found["train"], *found["validation"]))
+
+
+def _lacking_of(expected: Counts, actual: Sequence[int]) -> int | None:
     total = 0
-    for expected, actual in (
-        (release.train, found["train"]),
-        (release.validation, found["validation"]),
-    ):
-        for want, have in zip(expected, actual, strict=True):
-            if not want * (1 - _MAX_LACKING_OF_CLASS) <= have <= want:
-                return None
-            total += want - have
-    return total if total <= _MAX_LACKING * (sum(release.train) + sum(release.validation)) else None
+    for want, have in zip(expected, actual, strict=True):
+        if not want * (1 - _MAX_LACKING_OF_CLASS) <= have <= want:
+            return None
+        total += want - have
+    return total if total <= _MAX_LACKING * sum(expected) else None

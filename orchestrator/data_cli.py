@@ -95,7 +95,12 @@ def prepare_command(
     image_column: Annotated[str | None, typer.Option(help="Column of image paths.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of labels.")] = None,
     label_names: Annotated[
-        str | None, typer.Option(help="Names of the labels 0, 1, …, with commas between.")
+        str | None,
+        typer.Option(help="Names of the labels 0, 1, …, or 1=Surprise,2=…, with commas between."),
+    ] = None,
+    label_order: Annotated[
+        str | None,
+        typer.Option(help="What numbers mean: affectnet, fer2013, ferplus, raf-db, alphabetical."),
     ] = None,
     min_relfcs: Annotated[
         float | None, typer.Option(help="Leave out rows of a lower relFCs (Kaggle).")
@@ -135,6 +140,7 @@ def prepare_command(
             image_column=image_column,
             label_column=label_column,
             label_names=label_names,
+            label_order=label_order,
             min_relfcs=min_relfcs,
             max_rejected=max_rejected,
             without_leaks=drop_leaks,

@@ -38,6 +38,8 @@ def _lines(manifest: Manifest, dest: Folder) -> list[str]:
         f"{len(manifest.shards)} shards, {manifest.rejected} rows rejected, "
         f"{sum(manifest.excluded.values())} excluded; fingerprint {manifest.fingerprint}"
     ]
+    lines += [f"labels: {manifest.labels}"] if manifest.labels else []
+    lines += [f"split: {manifest.division}"] if manifest.division else []
     counts = manifest.classes.values()
     lacking = [name for name in EXPRESSIONS if not any(one.get(name) for one in counts)]
     if lacking:
@@ -80,6 +82,8 @@ def _inspection_lines(found: "Inspection") -> list[str]:
         f"fingerprint {found.fingerprint}",
         f"{found.rejected:,} rows rejected",
     ]
+    lines += [f"labels: {found.labels}"] if found.labels else []
+    lines += [f"split: {found.division}"] if found.division else []
     for split, names in found.lacking.items():
         lines += [f"no image of {split}: {', '.join(names)}"] if names else []
     lines += [f"excluded, {reason}: {count:,}" for reason, count in found.excluded.items()]

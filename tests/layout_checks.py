@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from datasets.manifest import read_manifest
+from datasets.numbered import named
 from datasets.prepare import prepare
 from datasets.shards import read_checked
 from datasets.sources import (
@@ -59,7 +60,8 @@ def check_round_trip(tmp_path: Path, layout: str, quirks: bool) -> Truth:
 def rows_of(path: Path, layout: str | None = None, **options: object) -> list[AnyRow]:
     """The rows of a source, of the layout that is found for it."""
     chosen = SourceOptions(**options)  # type: ignore[arg-type]
-    return list(SOURCES[choose_layout(path, layout, chosen)].rows(path, chosen))
+    rows = SOURCES[choose_layout(path, layout, chosen)].rows(path, chosen)
+    return named(rows, chosen, str(path)).rows
 
 
 def kept(rows: list[AnyRow]) -> dict[str, tuple[str | None, int]]:

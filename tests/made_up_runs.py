@@ -145,7 +145,7 @@ def _finished(directory: Path, name: str, run: MadeUpRun, rng: np.random.Generat
     write_predictions(directory / PREDICTIONS_FILE, labels, predicted, probabilities)
     accuracy = float(np.mean(labels == predicted))
     precision, recall, f1, _ = precision_recall_fscore_support(
-        labels, predicted, labels=range(len(EXPRESSIONS)), average="macro", zero_division=0
+        labels, predicted, labels=np.unique(labels), average="macro", zero_division=0
     )
     history = _history(directory, run.epochs, accuracy, rng)
     architecture, seed = split_trial_name(name)

@@ -1,4 +1,4 @@
-"""FER2013 with and without FER+, and RAF-DB: other labels, mapped to the same eight."""
+"""FER2013 with and without FER+: other labels, mapped to the same eight."""
 
 import pickle
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,6 @@ from datasets.errors import DataError
 from datasets.labels import EXPRESSIONS
 from datasets.sources import SourceOptions, SourceRow, choose_layout
 from datasets.sources.fer2013 import DISAGREE, GreyImage
-from datasets.sources.raf_db import UNALIGNED
 from datasets.synthetic import Request
 from tests.layout_checks import (
     check_round_trip,
@@ -22,7 +21,7 @@ from tests.layout_checks import (
     remarks,
     rows_of,
 )
-from tests.shard_data import files_of, write_csv, write_picture
+from tests.shard_data import files_of, write_csv
 
 PIXELS = " ".join(str(number % 256) for number in range(48 * 48))
 FER = ("emotion", "pixels", "Usage")
@@ -31,20 +30,17 @@ VOTES = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("quirks", [True, False])
-@pytest.mark.parametrize("layout", ["fer2013", "raf-db"])
-def test_what_is_written_is_what_is_prepared(tmp_path: Path, layout: str, quirks: bool) -> None:
-    truth = check_round_trip(tmp_path, layout, quirks)
+def test_what_is_written_is_what_is_prepared(tmp_path: Path, quirks: bool) -> None:
+    truth = check_round_trip(tmp_path, "fer2013", quirks)
     found = {EXPRESSIONS[one.label] for one in truth.kept.values()}
     # FER+ alone has Contempt; the drawn FER2013 has FER+ among its quirks.
-    with_contempt = layout == "fer2013" and quirks
-    assert set(EXPRESSIONS) - found == (set() if with_contempt else {"Contempt"})
+    assert set(EXPRESSIONS) - found == (set() if quirks else {"Contempt"})
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", ["fer2013", "raf-db"])
-def test_the_same_request_writes_the_same_bytes(tmp_path: Path, layout: str) -> None:
+def test_the_same_request_writes_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        drawn_layout(tmp_path / name, layout)
+        drawn_layout(tmp_path / name, "fer2013")
     assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
 
 
@@ -234,106 +230,3 @@ def test_ferplus_without_a_column_is_refused(tmp_path: Path) -> None:
     (tmp_path / "fer2013new.csv").write_text("Usage,Image name,neutral\nTraining,a.png,1\n")
     with pytest.raises(DataError, match=r"fer2013new\.csv has no column happiness.*NF|nf"):
         rows_of(tmp_path)
-
-
-@pytest.fixture
-def raf(tmp_path: Path) -> Path:
-    """Four aligned images; the list is written by `list_labels`."""
-    for number, name in enumerate(("train_00001", "train_00002", "test_0001", "test_0002")):
-        write_picture(tmp_path / "Image" / "aligned" / f"{name}_aligned.jpg", number)
-    return tmp_path
-
-
-def list_labels(root: Path, text: str, name: str = "list_patition_label.txt") -> None:
-    path = root / "EmoLabel" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text.encode("latin-1"))
-
-
-@pytest.mark.parametrize("base", ["", "basic"])
-@pytest.mark.parametrize("name", ["list_patition_label.txt", "list_partition_label.txt"])
-def test_raf_db_labels_and_splits(tmp_path: Path, base: str, name: str) -> None:
-    labels = ["Surprise", "Fear", "Disgust", "Happiness", "Sadness", "Anger", "Neutral"]
-    lines = []
-    for label in range(1, 8):
-        image = f"train_{label:05d}.jpg" if label < 5 else f"test_{label:04d}.jpg"
-        write_picture(tmp_path / base / "Image/aligned" / image.replace(".", "_aligned."), label)
-        lines.append(f"{image} {label}")
-    list_labels(tmp_path / base, "\n".join(lines), name)
-    assert choose_layout(tmp_path, None, SourceOptions()) == "raf-db"
-    rows = rows_of(tmp_path)
-    found = [(split, EXPRESSIONS[label]) for split, label in kept(rows).values()]
-    splits = ["train"] * 4 + ["validation"] * 3
-    assert found == list(zip(splits, labels, strict=True))
-    assert reasons(rows) == []
-
-
-def test_raf_db_takes_the_aligned_image_first(raf: Path) -> None:
-    write_picture(raf / "Image" / "original" / "train_00001.jpg", 7)
-    (raf / "Image/aligned/test_0001_aligned.jpg").unlink()
-    write_picture(raf / "Image" / "original" / "test_0001.jpg", 8)
-    list_labels(raf, "train_00001.jpg 4\r\ntest_0001.jpg 5\r\n\r\n")
-    rows = rows_of(raf)
-    files = {row.image_id: row.image for row in rows if isinstance(row, SourceRow)}
-    assert files == {
-        "train_00001.jpg": raf / "Image/aligned/train_00001_aligned.jpg",
-        "test_0001.jpg": raf / "Image/original/test_0001.jpg",
-    }
-    assert remarks(rows) == {UNALIGNED: 1}
-
-
-def test_raf_db_broken_lines_are_rejected(raf: Path) -> None:
-    outside = raf.parent / "outside.jpg"
-    write_picture(outside, 1)
-    (raf / "Image/aligned/train_00009_aligned.jpg").symlink_to(outside)
-    form = "the name is not of the form train_00001.jpg or test_0001.jpg"
-    broken = {
-        "train_00002.jpg 0": "unknown label '0', expected 1 to 7",
-        "train_00002.jpg 8": "unknown label '8', expected 1 to 7",
-        "train_00002.jpg happy": "unknown label 'happy', expected 1 to 7",
-        "train_00002.jpg": "1 word(s), expected an image and a label",
-        "train_00002.jpg 4 4": "3 word(s), expected an image and a label",
-        "train_00007.jpg 4": "no such file",
-        "train_00009.jpg 4": "a link leads out of the source",
-        "../train_00002.jpg 4": "image path leads out of the source",
-        "/train_00002.jpg 4": "image path leads out of the source",
-        "aligned/train_00002.jpg 4": form,
-        "valid_00002.jpg 4": form,
-        "train_00001.jpg 5": "line 1 names this image already",
-        "tr\0ain_00001.jpg 4": "image path holds a NUL byte",
-        "é 4": form,
-        "x" * 1_000_000 + " 4": "1 word(s), expected an image and a label",
-    }
-    list_labels(raf, "\n".join(["train_00001.jpg 4", *broken, "test_0001.jpg 7"]))
-    rows = rows_of(raf)
-    assert kept(rows) == {"train_00001.jpg": ("train", 1), "test_0001.jpg": ("validation", 0)}
-    assert [line for _, line, _ in reasons(rows)] == list(range(2, len(broken) + 2))
-    for (*_, reason), expected in zip(reasons(rows), broken.values(), strict=True):
-        assert reason.endswith(expected)
-
-
-def test_raf_db_by_folders_is_not_taken_for_affectnet(tmp_path: Path) -> None:
-    for number, name in enumerate(("train/4/train_00001", "train/5/train_00002", "test/7/test_1")):
-        write_picture(tmp_path / f"{name}_aligned.jpg", number)
-    write_picture(tmp_path / "train/4/selfie.jpg", 5)
-    write_picture(tmp_path / "train/8/train_00003_aligned.jpg", 5)
-    (tmp_path / "train/4/Thumbs.db").write_bytes(b"junk")
-    assert choose_layout(tmp_path, None, SourceOptions()) == "raf-db"
-    rows = rows_of(tmp_path)
-    assert {name: (split, EXPRESSIONS[label]) for name, (split, label) in kept(rows).items()} == {
-        "test/7/test_1_aligned.jpg": ("validation", "Neutral"),
-        "train/4/train_00001_aligned.jpg": ("train", "Happiness"),
-        "train/5/train_00002_aligned.jpg": ("train", "Sadness"),
-    }
-    assert reasons(rows) == [
-        ("train/4/selfie.jpg", None, "the name is not of the form train_00001_aligned.jpg"),
-        ("train/8/train_00003_aligned.jpg", None, "unknown label '8', expected 1 to 7"),
-    ]
-
-
-def test_class_folders_of_affectnet_are_not_taken_for_raf_db(tmp_path: Path) -> None:
-    for split in ("train", "test"):
-        write_picture(tmp_path / split / "4" / "image0000001.jpg", 0)
-    assert choose_layout(tmp_path, None, SourceOptions()) == "class-folders"
-    with pytest.raises(DataError, match=r"no EmoLabel/list_patition_label\.txt"):
-        rows_of(tmp_path, "raf-db")

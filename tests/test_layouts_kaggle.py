@@ -11,7 +11,7 @@ from datasets.sources import SourceOptions, choose_layout
 from datasets.sources.class_folders import UNLISTED
 from datasets.sources.kaggle_csv import DISAGREE
 from datasets.sources.split_names import roles
-from datasets.sources.yolo import CLASS_NAMES, SMALL_BOX
+from datasets.sources.yolo import SMALL_BOX
 from datasets.synthetic import Request, write_layout
 from tests.layout_checks import (
     check_round_trip,
@@ -24,6 +24,7 @@ from tests.layout_checks import (
 )
 from tests.shard_data import files_of, write_csv, write_picture
 
+ALPHABET = ["Anger", "Contempt", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise"]
 HEADER = ("pth", "label", "relFCs")
 
 
@@ -67,23 +68,27 @@ def test_what_a_split_is_used_for(names: list[str], expected: dict[str, str | No
 @pytest.fixture
 def folders(tmp_path: Path) -> Path:
     """Class folders with two images each: `happy/0.png`, `happy/1.png`, `Sad/0.png`, ..."""
-    for label, name in enumerate(("happy", "Sad", "3")):
+    for label, name in enumerate(("happy", "Sad", "surprised")):
         for number in range(2):
             write_picture(tmp_path / name / f"{number}.png", label * 2 + number)
     return tmp_path
 
 
 def test_labels_csv_wins_over_the_folder(folders: Path) -> None:
-    lines = [("", *HEADER), ("0", "happy/0.png", "fear", "0.9"), ("1", "3/1.png", "SURPRISE", "1")]
+    lines = [
+        ("", *HEADER),
+        ("0", "happy/0.png", "fear", "0.9"),
+        ("1", "surprised/1.png", "SURPRISE", "1"),
+    ]
     write_csv(folders / "labels.csv", lines)
     rows = rows_of(folders)
     assert list(kept(rows).items()) == [
         ("happy/0.png", (None, 4)),
-        ("3/1.png", (None, 3)),
-        ("3/0.png", (None, 3)),
+        ("surprised/1.png", (None, 3)),
         ("Sad/0.png", (None, 2)),
         ("Sad/1.png", (None, 2)),
         ("happy/1.png", (None, 1)),
+        ("surprised/0.png", (None, 3)),
     ]
     assert remarks(rows) == {DISAGREE: 1, UNLISTED: 4}
     assert reasons(rows) == []
@@ -91,7 +96,7 @@ def test_labels_csv_wins_over_the_folder(folders: Path) -> None:
 
 def test_min_relfcs_leaves_out_what_is_below_or_not_listed(folders: Path) -> None:
     values = [("happy/0.png", "0.5"), ("happy/1.png", "0.4999"), ("Sad/0.png", "high")]
-    values += [("Sad/1.png", "nan"), ("3/0.png", "")]
+    values += [("Sad/1.png", "nan"), ("surprised/0.png", "")]
     write_csv(folders / "labels.csv", [HEADER, *((pth, "happy", value) for pth, value in values)])
     rows = rows_of(folders, min_relfcs=0.5)
     assert kept(rows) == {"happy/0.png": (None, 1)}
@@ -99,25 +104,25 @@ def test_min_relfcs_leaves_out_what_is_below_or_not_listed(folders: Path) -> Non
     assert reasons(rows) == [
         ("Sad/0.png", 4, "relFCs 'high' is no number"),
         ("Sad/1.png", 5, "relFCs 'nan' is no number"),
-        ("3/0.png", 6, "relFCs '' is no number"),
+        ("surprised/0.png", 6, "relFCs '' is no number"),
     ]
     # Without the filter a broken relFCs is still a broken line, and its image is not used.
-    assert set(kept(rows_of(folders))) == {"happy/0.png", "happy/1.png", "3/1.png"}
+    assert set(kept(rows_of(folders))) == {"happy/0.png", "happy/1.png", "surprised/1.png"}
 
 
 def test_min_relfcs_needs_relfcs(folders: Path) -> None:
     with pytest.raises(DataError, match=r"no labels\.csv.*--min-relfcs"):
         rows_of(folders, min_relfcs=0.5)
-    write_csv(folders / "labels.csv", [("pth", "label"), ("3/0.png", "happy")])
+    write_csv(folders / "labels.csv", [("pth", "label"), ("surprised/0.png", "happy")])
     with pytest.raises(DataError, match=r"labels\.csv has no column relFCs.*--min-relfcs"):
         rows_of(folders, min_relfcs=0.5)
-    assert kept(rows_of(folders))["3/0.png"] == (None, 1)
+    assert kept(rows_of(folders))["surprised/0.png"] == (None, 1)
 
 
 def test_broken_lines_are_rejected_and_their_images_do_not_come_back(folders: Path) -> None:
     lines = [
         ("happy/0.png", "joyless", "0.9"),
-        ("happy/1.png", "8", "0.9"),
+        ("happy/1.png", "none", "0.9"),
         ("Sad/0.png", "sad", "0.9"),
         ("./Sad/0.png", "sad", "0.9"),
         ("Sad/gone.png", "sad", "0.9"),
@@ -130,7 +135,7 @@ def test_broken_lines_are_rejected_and_their_images_do_not_come_back(folders: Pa
     ]
     write_csv(folders / "labels.csv", [HEADER, *lines])
     rows = rows_of(folders)
-    assert set(kept(rows)) == {"Sad/0.png", "Sad/1.png", "3/0.png", "3/1.png"}
+    assert set(kept(rows)) == {"Sad/0.png", "Sad/1.png", "surprised/0.png", "surprised/1.png"}
     assert excluded(rows) == {"None": 1}
     assert reasons(rows) == [
         ("happy/0.png", 2, "unknown label 'joyless'"),
@@ -149,7 +154,7 @@ def test_paths_of_labels_csv_are_found_under_the_splits(tmp_path: Path) -> None:
     for name in ("train/Happy/0.png", "val/happy/1.png", "train/sad/2.png", "val/sad/2.png"):
         write_picture(tmp_path / name, 0)
     write_picture(tmp_path / "test" / "sad" / "3.png", 0)
-    lines = [("happy/0.png", "1"), ("happy/1.png", "fear"), ("sad/2.png", "sad")]
+    lines = [("happy/0.png", "happy"), ("happy/1.png", "fear"), ("sad/2.png", "sad")]
     lines += [("val/sad/2.png", "sad"), ("sad/3.png", "sad")]
     write_csv(tmp_path / "labels.csv", [HEADER, *((*line, "1") for line in lines)])
     rows = rows_of(tmp_path)
@@ -180,17 +185,18 @@ def test_a_link_out_of_the_class_folders_is_rejected(tmp_path: Path) -> None:
 def test_which_csv_belongs_to_the_class_folders(folders: Path) -> None:
     assert choose_layout(folders, None, SourceOptions()) == "class-folders"
     # Another list of images and labels is the source itself; the folders hold the images only.
-    write_csv(folders / "legend.csv", [("image", "emotion"), ("3/0.png", "happy")])
+    write_csv(folders / "legend.csv", [("image", "emotion"), ("surprised/0.png", "happy")])
     assert choose_layout(folders, None, SourceOptions()) == "csv-folder"
-    assert kept(rows_of(folders, "class-folders"))["3/0.png"] == (None, 3)
-    write_csv(folders / "labels.csv", [HEADER, ("3/0.png", "fear", "1")])
+    assert kept(rows_of(folders, "class-folders"))["surprised/0.png"] == (None, 3)
+    write_csv(folders / "labels.csv", [HEADER, ("surprised/0.png", "fear", "1")])
     assert choose_layout(folders, None, SourceOptions()) == "class-folders"
-    assert kept(rows_of(folders))["3/0.png"] == (None, 4)
+    assert kept(rows_of(folders))["surprised/0.png"] == (None, 4)
 
 
 @pytest.fixture
 def boxes(tmp_path: Path) -> Path:
-    """Three training images and a validation one, of the classes 0 to 3, without `data.yaml`."""
+    """Two training images and a validation one, of the classes 0 to 2 of eight."""
+    (tmp_path / "data.yaml").write_text(f"names: {ALPHABET}\n")
     for number, name in enumerate(("train/images/a", "train/images/b", "valid/images/c")):
         write_picture(tmp_path / f"{name}.png", number)
         write_label(tmp_path, name.replace("images", "labels"), f"{number} 0.5 0.5 1 1")
@@ -203,20 +209,25 @@ def write_label(source: Path, name: str, text: str | bytes) -> None:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
 
-def test_yolo_names_its_classes_by_default_by_yaml_or_by_option(boxes: Path) -> None:
+def test_yolo_names_its_classes_by_yaml_or_by_option(boxes: Path) -> None:
     def labels(**options: object) -> list[str]:
         return [EXPRESSIONS[label] for _, label in kept(rows_of(boxes, **options)).values()]
 
     assert choose_layout(boxes, None, SourceOptions()) == "yolo"
-    assert CLASS_NAMES[:3] == ("Anger", "Contempt", "Disgust")
     assert labels() == ["Anger", "Contempt", "Disgust"]
     (boxes / "data.yaml").write_text("nc: 3\nnames: [sad, HAPPY, fear]\n")
     assert labels() == ["Sadness", "Happiness", "Fear"]
     (boxes / "data.yaml").write_text("names:\n  0: fear\n  2: sad\n  1: none\n")
     assert labels() == ["Fear", "Sadness"]
     assert excluded(rows_of(boxes)) == {"None": 1}
-    (boxes / "data.yaml").write_text("nc: 3\n")
-    assert labels() == ["Anger", "Contempt", "Disgust"]
+    for text in ("nc: 3\n", "names: ['0', '1', '2']\n"):
+        (boxes / "data.yaml").write_text(text)
+        with pytest.raises(DataError, match="nothing says what they mean"):
+            labels()
+        assert labels(label_order="ferplus") == ["Neutral", "Happiness", "Surprise"]
+    (boxes / "data.yaml").unlink()
+    with pytest.raises(DataError, match="nothing says what they mean"):
+        labels()
     assert labels(label_names="Neutral, surprise,fear") == ["Neutral", "Surprise", "Fear"]
     with pytest.raises(ConfigError, match=r"'joyless' names no expression.*Neutral,Happiness"):
         rows_of(boxes, label_names="happy,joyless")

@@ -95,6 +95,7 @@ def test_every_row_is_in_a_shard_or_rejected_and_none_in_both(
             image_size=16,
             max_rejected=1.0,
             layout="csv-folder",
+            label_order="affectnet",
             validation_fraction=0.5,
         )
         verify(dest, read_manifest(dest))

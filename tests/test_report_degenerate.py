@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.metrics import precision_recall_fscore_support
 
 from datasets.labels import EXPRESSIONS
 from orchestrator.report import write_report
@@ -107,9 +108,12 @@ def test_an_expression_that_no_image_has_leaves_its_figures_empty(tmp_path):
     contempt = [row for row in results["per_class"] if row["expression"] == EXPRESSIONS[7]]
     assert {row[key] for row in contempt for key in ("recall", "recall_low", "auc")} == {None}
     for row in results["trials"]:
-        assert row["auc_macro"] is None
+        assert row["auc_macro"] is not None
         assert row["balanced_accuracy"] == pytest.approx(row["accuracy"])
-        assert row["macro_recall"] == pytest.approx(row["accuracy"] * 7 / 8)
+        assert row["macro_recall"] == pytest.approx(row["accuracy"])
+    perfect = next(row for row in results["trials"] if row["accuracy"] == 1)
+    assert {perfect[f"macro_{name}"] for name in ("precision", "recall", "f1")} == {1}
+    assert perfect["auc_macro"] == 1
     assert not re.search(r"\bnan\b", text.lower())
 
 
@@ -263,3 +267,21 @@ def test_certain_probabilities_stay_finite():
 
 def test_kappa_is_nan_where_there_is_one_expression():
     assert math.isnan(score(np.zeros(5, dtype=int), np.zeros(5, dtype=int)).kappa)
+
+
+@pytest.mark.slow
+def test_a_result_of_an_earlier_version_that_counts_all_eight_is_no_disagreement(tmp_path):
+    labels = np.repeat(np.arange(7), 6)
+    store = write_run(tmp_path, TWO)
+    give(store, dict.fromkeys(TWO.trials, np.roll(labels, 1)), labels)
+    for trial, means in zip(TWO.trials, (8, 6), strict=True):
+        path = store.trial_dir(trial) / "result.json"
+        stated = json.loads(path.read_text())
+        recall, precision, f1, _ = precision_recall_fscore_support(labels, np.roll(labels, 1))
+        stated |= {"accuracy": 35 / 42, "validation_images": 42}
+        for name, rates in (("precision", precision), ("recall", recall), ("f1", f1)):
+            stated[f"macro_{name}"] = float(rates.sum()) / means
+        path.write_text(json.dumps(stated))
+    _, results, _ = report(store)
+    assert [line for line in results["warnings"] if TWO.trials[0] in line and "macro" in line] == []
+    assert sum(TWO.trials[1] in line and "macro" in line for line in results["warnings"]) == 3

@@ -61,13 +61,13 @@ class Evaluation:
         return float(log_loss(self.labels, exact, labels=list(range(NUM_CLASSES))))
 
     def macro(self) -> tuple[float, float, float]:
-        """Macro precision, recall and F1 over the eight expressions; 0 where undefined."""
+        """Macro precision, recall and F1 over the expressions that occur; 0 where undefined."""
         from sklearn.metrics import precision_recall_fscore_support
 
         precision, recall, f1, _ = precision_recall_fscore_support(
             self.labels,
             self.predicted,
-            labels=list(range(NUM_CLASSES)),
+            labels=np.unique(self.labels),
             average="macro",
             zero_division=0,
         )

@@ -11,6 +11,7 @@ from trainers.checkpoint import Position
 from trainers.result import PROGRESS_FILE, Phase, TrialProgress
 
 _INTERVAL_S = 1.0
+_BEGINNING = Position()
 
 
 class ProgressWriter:
@@ -20,7 +21,7 @@ class ProgressWriter:
     """
 
     def __init__(
-        self, directory: Path, trial: str, epochs: int, stood: Position = Position()
+        self, directory: Path, trial: str, epochs: int, stood: Position = _BEGINNING
     ) -> None:
         self._path = directory / PROGRESS_FILE
         self._trial = trial

@@ -53,7 +53,8 @@ class TrialResult(_Record):
 
     Metrics are of the final epoch's model on the whole validation split; rates are fractions of 1.
     What could not be measured is null, never 0; older files lack the fields with a default.
-    `macro_*` are unweighted means over the eight expressions (scikit-learn, `zero_division=0`).
+    `macro_*` are unweighted means over the expressions that the validation images have
+    (scikit-learn, `zero_division=0`).
     """
 
     schema_version: Literal[1] = 1

@@ -10,6 +10,7 @@ from datasets.sources.base import (
     AnyRow,
     Box,
     Excluded,
+    Numbered,
     Origin,
     Rejected,
     Remark,
@@ -25,10 +26,12 @@ from datasets.sources.raf_db import RafDb
 from datasets.sources.yolo import Yolo
 
 __all__ = [
+    "LABELS",
     "SOURCES",
     "AnyRow",
     "Box",
     "Excluded",
+    "Numbered",
     "Origin",
     "Rejected",
     "Remark",
@@ -51,13 +54,27 @@ SOURCES: dict[str, Source] = {
 }
 
 
+LABELS: dict[str, str] = {
+    "affectnet-2017": "AffectNet's codes, in its own lists",
+    "affectnet-aligned": "AffectNet's codes, a file an image",
+    "fer2013": "FER2013's emotions, or FER+'s votes where its CSV is beside",
+    "raf-db": "RAF-DB's labels 1 to 7, as its own names of images tell",
+    "hub-parquet": "names in the Parquet files",
+    "yolo": "the names of data.yaml",
+    "class-folders": "names of the folders, or of labels.csv",
+    "csv-folder": "names in the CSV",
+}
+"""Where each layout has its labels from, if they are not numbers that had to be told."""
+
+
 # What each layout makes of `SourceOptions`; another option would be ignored, so it is refused.
+_FOR_NUMBERS = ("label_names", "label_order")
 _OPTIONS = {
     "fer2013": {"csv"},
-    "hub-parquet": {"label_names", "image_column", "label_column"},
-    "yolo": {"label_names"},
-    "class-folders": {"min_relfcs"},
-    "csv-folder": {"csv", "image_column", "label_column"},
+    "hub-parquet": {*_FOR_NUMBERS, "image_column", "label_column"},
+    "yolo": {*_FOR_NUMBERS},
+    "class-folders": {*_FOR_NUMBERS, "min_relfcs"},
+    "csv-folder": {*_FOR_NUMBERS, "csv", "image_column", "label_column"},
 }
 
 

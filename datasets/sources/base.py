@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from datasets.errors import ConfigError
-from datasets.labels import EXCLUDED
+from datasets.label_orders import ORDERS, order_given, order_named
+from datasets.labels import EXCLUDED, Number, is_excluded
 from datasets.manifest import SplitName
 
 
@@ -51,6 +52,13 @@ class SourceRow(NamedTuple):
     """The face to crop to; None: the whole image is the face."""
 
 
+class Numbered(NamedTuple):
+    """A row whose label is a number that its source does not explain; see `datasets.numbered`."""
+
+    row: SourceRow
+    """Its label is that number."""
+
+
 class Rejected(NamedTuple):
     """A row that can't be used."""
 
@@ -73,12 +81,19 @@ class Remark(NamedTuple):
     """The same text for each row that it holds for."""
 
 
-AnyRow = SourceRow | Rejected | Excluded | Remark
+AnyRow = SourceRow | Numbered | Rejected | Excluded | Remark
 
 
 def excluded(origin: Origin, code: int) -> Excluded:
     """Return the row for a label of one of the excluded codes 8 to 10."""
     return Excluded(origin, EXCLUDED[code])
+
+
+def labelled(row: SourceRow, label: int | Number) -> AnyRow:
+    """Return a row with its label: a code 0 to 10, or a number whose meaning is yet to be found."""
+    if isinstance(label, Number):
+        return Numbered(row._replace(label=label.value))
+    return excluded(row.origin, label) if is_excluded(label) else row._replace(label=label)
 
 
 @dataclass(frozen=True)
@@ -90,14 +105,24 @@ class SourceOptions:
     image_column: str | None = None
     label_column: str | None = None
     label_names: str | None = None
-    """Names of the labels 0, 1, …, separated by commas, where the source has numbers alone."""
+    """Names of the numbers 0, 1, …, or `NUMBER=NAME`, separated by commas."""
+    label_order: str | None = None
+    """The order that the numbers have, one of `label_orders.ORDERS`."""
     min_relfcs: float | None = None
     """Least `relFCs` (Kaggle's confidence of a label) of a row that is used."""
 
     def __post_init__(self) -> None:
-        for name in ("csv", "image_column", "label_column", "label_names"):
+        for name in ("csv", "image_column", "label_column", "label_names", "label_order"):
             if getattr(self, name) == "":
                 raise ConfigError(f"{name} is empty: leave it out, or give a name")
+        if self.label_names is not None and self.label_order is not None:
+            raise ConfigError(
+                "--label-names and --label-order both say what numbers mean: give one"
+            )
+        if self.label_names is not None:
+            order_given(self.label_names)
+        if self.label_order is not None and self.label_order not in ORDERS:
+            order_named(self.label_order, ())
 
 
 class Source(Protocol):

@@ -1,9 +1,10 @@
-"""Source `class-folders`: one folder per expression, named by code, name or alias in any case.
+"""Source `class-folders`: one folder per expression, named by name, alias or number in any case.
 
-The folders lie at the top, or under a folder for training and one for validation (`val`, `valid`,
-`validation`; or `test` where there is none of these; `test` beside a validation folder is left out
-and counted, as a set that no model may be chosen on). What a folder is follows from its name
-alone, never from its place in the alphabet.
+The folders lie at the top, or under folders for the splits, in any common spelling (see
+`split_names`; a test set beside a validation set is left out and counted, as one that no model may
+be chosen on). What a folder is follows from its name alone, never from its place in the alphabet; a
+number is one of a count that must be known (see `datasets.numbered`). What lies beside the splits,
+or in no class folder, is left out and counted by the folder's name.
 
 A `labels.csv` as in the copies on Kaggle decides over the folders: see `kaggle_csv`.
 """
@@ -14,23 +15,25 @@ from pathlib import Path
 
 from datasets.errors import DataError
 from datasets.images import EXTENSIONS
-from datasets.labels import UnknownLabelError, is_excluded, parse_label
+from datasets.labels import NUM_CLASSES, Number, UnknownLabelError, is_excluded, parse_free_label
 from datasets.sources.base import (
     AnyRow,
     Excluded,
+    Numbered,
     Origin,
     Rejected,
     Remark,
     SourceOptions,
     SourceRow,
-    excluded,
+    labelled,
 )
 from datasets.sources.csv_folder import CsvFolder
 from datasets.sources.kaggle_csv import ClassFile, KaggleList, find_labels_csv, unless_out
 from datasets.sources.paths import FileFinder, clean_text, is_junk, subfolders
-from datasets.sources.split_names import TEST_SPLIT, Role, kind_of, roles
+from datasets.sources.split_names import TEST_SPLIT, Role, kind_of, no_split, roles
 
 UNLISTED = "not in labels.csv: the label of the folder is taken"
+LOOSE = "in no class folder"
 
 
 class ClassFolders:
@@ -63,6 +66,7 @@ class ClassFolders:
             if options.min_relfcs is not None:
                 raise DataError(f"{path} has no labels.csv with relFCs: leave out --min-relfcs")
             yield from (_row(finder, file) for file in _class_files(path))
+            yield from _beside(path)
             return
         files = list(_class_files(path))
         listed = KaggleList(listing, files, finder, options.min_relfcs)
@@ -70,14 +74,15 @@ class ClassFolders:
         for file in files:
             if file.name not in listed.named:
                 yield from _unlisted(finder, file, options)
+        yield from _beside(path)
 
 
 def _unlisted(finder: FileFinder, file: ClassFile, options: SourceOptions) -> Iterator[AnyRow]:
     row = _row(finder, file)
-    if isinstance(row, SourceRow) and options.min_relfcs is not None:
-        yield Excluded(row.origin, "not in labels.csv, so without relFCs")
+    if isinstance(row, SourceRow | Numbered) and options.min_relfcs is not None:
+        yield Excluded(Origin(clean_text(file.name)), "not in labels.csv, so without relFCs")
         return
-    if isinstance(row, SourceRow):
+    if isinstance(row, SourceRow | Numbered):
         yield Remark(UNLISTED)
     yield row
 
@@ -87,27 +92,50 @@ def _row(finder: FileFinder, file: ClassFile) -> AnyRow:
     origin = Origin(name)
     if file.role == TEST_SPLIT:
         return Excluded(origin, TEST_SPLIT)
-    if file.code is None:
+    if file.label is None:
         return Rejected(origin, f"folder {clean_text(file.folder)!r} names no expression")
     if file.path.suffix.casefold() not in EXTENSIONS:
         return Rejected(origin, f"not an image file (extension {clean_text(file.path.suffix)!r})")
-    if is_excluded(file.code):
-        return excluded(origin, file.code)
-    row = SourceRow(name, file.code, file.role, file.path, origin)
+    row = labelled(SourceRow(name, 0, file.role, file.path, origin), file.label)
     return unless_out(finder, row, file)
 
 
 def _has_classes(path: Path) -> bool:
-    return path.is_dir() and any(
-        _is_expression(folder.name) for top in _tops(path) for folder in subfolders(top)
-    )
+    return path.is_dir() and any(map(_holds_classes, _tops(path)))
+
+
+def _holds_classes(folder: Path) -> bool:
+    return any(_is_class(below.name) for below in subfolders(folder))
+
+
+def _is_class(name: str) -> bool:
+    label = _label_of(name)
+    if isinstance(label, Number):
+        return label.value <= NUM_CLASSES  # RAF-DB counts to 7, and most begin with 0
+    return label is not None and not is_excluded(label)
+
+
+def _label_of(name: str) -> int | Number | None:
+    try:
+        return parse_free_label(name)
+    except UnknownLabelError:
+        return None
 
 
 def _tops(path: Path) -> dict[Path, Role]:
-    """Return the folders that hold the class folders, and what each is used for."""
-    folders = {folder.name: folder for folder in subfolders(path)}
-    if not any(kind_of(name) == "train" for name in folders):
+    """Return the folders that hold the class folders, and what each is used for.
+
+    Raises `DataError` for class folders both beside the splits and in them.
+    """
+    folders = {one.name: one for one in subfolders(path) if kind_of(one.name) is not None}
+    folders = {name: one for name, one in folders.items() if _holds_classes(one)}
+    if not folders:
         return {path: None}
+    if _holds_classes(path):
+        raise DataError(
+            f"{path} has class folders both at its top and in {', '.join(folders)}: give a folder "
+            "that has only one of them"
+        )
     tops = {folders[name]: role for name, role in roles(folders).items()}
     # Training first, as in every other source.
     return dict(sorted(tops.items(), key=lambda one: (kind_of(one[0].name) != "train", one[0])))
@@ -116,20 +144,33 @@ def _tops(path: Path) -> dict[Path, Role]:
 def _class_files(path: Path) -> Iterator[ClassFile]:
     for top, role in _tops(path).items():
         for folder in subfolders(top):
-            try:
-                code = parse_label(folder.name)
-            except UnknownLabelError:
-                code = None
+            label = _label_of(folder.name)
             for file in _files(folder):
                 name, below = (file.relative_to(base).as_posix() for base in (path, top))
-                yield ClassFile(file, name, below, role, code)
+                yield ClassFile(file, name, below, role, label)
 
 
-def _is_expression(name: str) -> bool:
-    try:
-        return not is_excluded(parse_label(name))
-    except UnknownLabelError:
-        return False
+def _beside(path: Path) -> Iterator[AnyRow]:
+    """Yield the images that lie beside the splits, or in them and in no class folder."""
+    tops = _tops(path)
+    if path not in tops:
+        for folder in subfolders(path):
+            if folder not in tops:
+                reason = no_split(clean_text(folder.name))
+                for file in _images(path, _files(folder)):
+                    yield Excluded(file, reason)
+    for top in dict.fromkeys((path, *tops)):
+        loose = (
+            file for file in sorted(top.iterdir()) if file.is_file() and not is_junk(file.name)
+        )
+        for file in _images(path, loose):
+            yield Excluded(file, LOOSE)
+
+
+def _images(path: Path, files: Iterator[Path]) -> Iterator[Origin]:
+    for file in files:
+        if file.suffix.casefold() in EXTENSIONS:
+            yield Origin(clean_text(file.relative_to(path).as_posix()))
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -1,25 +1,36 @@
 """Source `csv-folder`: a folder of images with a CSV file that names image and label.
 
 The CSV lies at the top of the folder (or is given). Image paths are relative to the CSV, or to a
-folder `images` (`image`, `imgs`, `img`) beside it, or to the source. Labels are codes, names or
-aliases in any case.
+folder `images` (`image`, `imgs`, `img`) beside it, or to the source. Labels are names or aliases in
+any case, or numbers of a count that must be known (see `datasets.numbered`). The split is that of a
+column (`split`, `usage`, `set`, ...), or else that of the images' folders (`train/...`, `val/...`).
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from datasets.errors import DataError
-from datasets.labels import UnknownLabelError, is_excluded, parse_label
+from datasets.labels import UnknownLabelError, is_excluded, parse_free_label
 from datasets.sources.base import (
     AnyRow,
+    Excluded,
     Origin,
     Rejected,
     SourceOptions,
     SourceRow,
     excluded,
+    labelled,
 )
 from datasets.sources.csv_lines import csv_lines, first_fields
+from datasets.sources.list_splits import (
+    ListSplits,
+    column_splits,
+    path_splits,
+    split_column,
+    split_folder,
+)
 from datasets.sources.paths import (
     PathRejectedError,
     clean_text,
@@ -27,6 +38,7 @@ from datasets.sources.paths import (
     is_junk,
     relative_name,
 )
+from datasets.sources.split_names import TEST_SPLIT
 
 _IMAGE_COLUMNS = ("image", "path", "file", "filename", "image_path", "filepath", "pth", "img")
 _LABEL_COLUMNS = ("label", "emotion", "expression", "class", "category", "emotion_label")
@@ -48,16 +60,44 @@ class CsvFolder:
         header = next(lines, None)
         if header is None or isinstance(header.fields, str):
             raise DataError(f"{file} has no header line with the names of its columns")
-        image_at, label_at = _columns(file, header.fields, options)
-        finder = _Finder(root, _image_folders(file.parent, root))
+        at = _columns(file, header.fields, options)
+        finder = _Finder(root, _image_folders(file.parent, root), _splits(file, at))
         for number, fields in lines:
             origin = Origin(file.name, number)
             if isinstance(fields, str):
                 yield Rejected(origin, fields)
-            elif len(fields) <= max(image_at, label_at):
+            elif len(fields) <= at.last:
                 yield Rejected(origin, f"the line has {len(fields)} column(s) only")
             else:
-                yield finder.row(origin, fields[image_at], fields[label_at])
+                split = None if at.split is None else fields[at.split]
+                yield finder.row(origin, fields[at.image], fields[at.label], split)
+
+
+class _Columns(NamedTuple):
+    image: int
+    label: int
+    split: int | None
+    split_name: str
+
+    @property
+    def last(self) -> int:
+        return max(self.image, self.label, self.split or 0)
+
+
+def _splits(file: Path, at: _Columns) -> ListSplits:
+    """What the list says of splits; reads it once or twice more."""
+
+    def column(place: int) -> Iterator[str]:
+        lines = csv_lines(file)
+        next(lines, None)
+        fields = (line.fields for line in lines if not isinstance(line.fields, str))
+        return (one[place] for one in fields if len(one) > at.last)
+
+    if at.split is not None:
+        found = column_splits(at.split_name, column(at.split))
+        if found.by_word is not None:
+            return found
+    return path_splits(name.replace("\\", "/") for name in column(at.image))
 
 
 @dataclass(frozen=True)
@@ -66,14 +106,19 @@ class _Finder:
 
     root: Path
     folders: Sequence[Path]
+    splits: ListSplits
     seen: dict[str, int] = field(default_factory=dict)
 
-    def row(self, origin: Origin, image: str, label: str) -> AnyRow:
+    def row(self, origin: Origin, image: str, label: str, split: str | None) -> AnyRow:
         named = Origin(clean_text(image)[:300] or origin.file, origin.row)
         try:
             name = relative_name(image)
-            code = parse_label(label)
-            if is_excluded(code):
+            code = parse_free_label(label)
+            by_path = split if self.splits.where.startswith("column") else split_folder(name)
+            role, left_out = self.splits.of(by_path)
+            if role == TEST_SPLIT or left_out is not None:
+                return Excluded(named, left_out or TEST_SPLIT)
+            if isinstance(code, int) and is_excluded(code):
                 return excluded(named, code)
             path = find_inside(self.root, self.folders, name)
         except PathRejectedError as error:
@@ -84,7 +129,7 @@ class _Finder:
         first = self.seen.setdefault(image_id, number)
         if first != number:
             return Rejected(named, f"line {first} names this image already")
-        return SourceRow(image_id, code, None, path, named)
+        return labelled(SourceRow(image_id, 0, role, path, named), code)
 
 
 def _csv_files(path: Path) -> list[Path]:
@@ -131,7 +176,7 @@ def _position(names: Sequence[str], wanted: Sequence[str]) -> int | None:
     return next((names.index(name) for name in wanted if name in names), None)
 
 
-def _columns(file: Path, header: Sequence[str], options: SourceOptions) -> tuple[int, int]:
+def _columns(file: Path, header: Sequence[str], options: SourceOptions) -> _Columns:
     names = [name.strip().casefold() for name in header]
     positions = []
     for kind, given, usual in (
@@ -147,4 +192,6 @@ def _columns(file: Path, header: Sequence[str], options: SourceOptions) -> tuple
                 f"name one with --{kind}-column"
             )
         positions.append(position)
-    return positions[0], positions[1]
+    split = split_column([name if at not in positions else "" for at, name in enumerate(names)])
+    name = "" if split is None else header[split].strip()
+    return _Columns(positions[0], positions[1], split, name)

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datasets.errors import DataError
+from datasets.label_orders import FER2013
 from datasets.manifest import SplitName
 from datasets.sources.base import (
     AnyRow,
@@ -42,7 +43,7 @@ from datasets.sources.split_names import TEST_SPLIT
 
 EDGE: Final = 48
 """Height and width of every image, pixels."""
-EMOTIONS: Final = (6, 5, 4, 1, 2, 3, 0)
+EMOTIONS: Final = tuple(FER2013.values())
 """Codes of FER2013's emotions 0 to 6: Angry, Disgust, Fear, Happy, Sad, Surprise, Neutral."""
 DISAGREE = "fer2013.csv and FER+ disagree: the votes of FER+ are taken"
 

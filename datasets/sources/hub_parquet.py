@@ -2,10 +2,10 @@
 
 The files lie at the top or under `data/` and are named after their split
 (`train-00000-of-00003.parquet`, `validation-...`; a test split is the validation set where there
-is no other, and is left out and counted where there is one). A column holds the images, encoded, as
-a struct of `bytes` and `path`; another one the labels: names, or numbers whose names stand in the
-file's metadata (`ClassLabel`) or come from `--label-names`. Files may order their names as they
-like, each its own way.
+is no other, and is left out and counted where there is one), or a column (`split`, `usage`, ...)
+names it for each row. A column holds the images, encoded, as a struct of `bytes` and `path`;
+another one the labels: names, or numbers whose names stand in the file's metadata (`ClassLabel`),
+each file's own, or that must be known (see `datasets.numbered`).
 
 Rows are numbered from 0, as `pandas` and `datasets` show them. `image_id` is `FILE:ROW`: the `path`
 of an image need not be unique, and may be missing.
@@ -13,7 +13,8 @@ of an image need not be unique, and may be missing.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datasets.errors import DataError
-from datasets.labels import UnknownLabelError, is_excluded, parse_label
+from datasets.labels import Number, UnknownLabelError, parse_free_label
+from datasets.manifest import SplitName
 from datasets.sources.base import (
     AnyRow,
     Excluded,
@@ -29,20 +31,17 @@ from datasets.sources.base import (
     Rejected,
     SourceOptions,
     SourceRow,
-    excluded,
+    labelled,
 )
-from datasets.sources.label_names import (
-    LabelNames,
-    UnnamedLabelError,
-    named_code,
-    names_by_option,
-)
+from datasets.sources.label_names import LabelNames, UnnamedLabelError, named_code
+from datasets.sources.list_splits import ListSplits, column_splits, split_column
 from datasets.sources.parquet_images import DAMAGED, ParquetImage, damaged_file
 from datasets.sources.paths import PathRejectedError, clean_text, find_inside, is_junk
 from datasets.sources.split_names import TEST_SPLIT, Role, kind_of, roles
 
 _IMAGE_COLUMNS = ("image", "img", "images")
 _LABEL_COLUMNS = ("label", "labels", "emotion", "expression", "class")
+_BY_NAME = "names of the files"
 
 
 class HubParquet:
@@ -61,14 +60,13 @@ class HubParquet:
         files = _files(path)
         if not files:
             raise DataError(f"{path} has no .parquet file at its top nor under data/")
-        names = None if options.label_names is None else names_by_option(options.label_names)
         top = path if path.is_dir() else path.parent
-        used_for = roles(_split_word(file) for file in files)
+        splits = _splits(files, options)
         for file in sorted(files, key=lambda file: (kind_of(_split_word(file)) != "train", file)):
             name = clean_text(file.relative_to(top).as_posix())
             try:
                 find_inside(_root(top), [file.parent], file.name)
-                yield from _file_rows(file, name, used_for.get(_split_word(file)), options, names)
+                yield from _File(file, name, splits, options).rows()
             except PathRejectedError as error:
                 yield Rejected(Origin(name), str(error))
             except DAMAGED as error:
@@ -102,30 +100,88 @@ def _root(top: Path) -> Path:
     return repository if in_cache else top.resolve()
 
 
-def _file_rows(
-    file: Path, name: str, role: Role, options: SourceOptions, given: LabelNames | None
-) -> Iterator[AnyRow]:
-    with pq.ParquetFile(file) as parquet:
-        if role == TEST_SPLIT:
-            for row in range(parquet.metadata.num_rows):
-                yield Excluded(Origin(name, row), TEST_SPLIT)
-            return
-        schema = parquet.schema_arrow
-        image = _column(file, schema, "image", options.image_column, _IMAGE_COLUMNS)
-        label = _column(file, schema, "label", options.label_column, _LABEL_COLUMNS)
-        names = _names(file, schema, label, given)
-        _check_image(file, schema.field(image))
+def _splits(files: Sequence[Path], options: SourceOptions) -> ListSplits:
+    """What the names of the files say of splits, or a column of them."""
+    words = sorted({_split_word(file) for file in files})
+    used = roles(words)
+    if used and not all(role is None for role in used.values()):
+        return ListSplits(_BY_NAME, used)
+    values: list[str] = []
+    for file in files:
+        try:
+            with pq.ParquetFile(file) as parquet:
+                column = _split_column(parquet.schema_arrow, options)
+                if column is not None:
+                    table = parquet.read(columns=[column], use_threads=False)
+                    values += map(str, table.column(0).unique().to_pylist())
+        except DAMAGED as error:
+            raise damaged_file(file, error) from error
+    found = column_splits("split", values)
+    if found.by_word is None and used and len(used) < len(words):
+        return ListSplits(_BY_NAME, used)
+    return found
+
+
+def _split_column(schema: pa.Schema, options: SourceOptions) -> str | None:
+    given = {str(one).strip().casefold() for one in (options.image_column, options.label_column)}
+    free = [name if name.casefold() not in given else "" for name in schema.names]
+    place = split_column(free)
+    return None if place is None else schema.names[place]
+
+
+@dataclass(frozen=True)
+class _File:
+    file: Path
+    name: str
+    splits: ListSplits
+    options: SourceOptions
+
+    def rows(self) -> Iterator[AnyRow]:
+        by_name = self.splits.where == _BY_NAME
+        role, left_out = self.splits.of(_split_word(self.file)) if by_name else (None, None)
+        with pq.ParquetFile(self.file) as parquet:
+            if role == TEST_SPLIT or left_out is not None:
+                for row in range(parquet.metadata.num_rows):
+                    yield Excluded(Origin(self.name, row), left_out or TEST_SPLIT)
+                return
+            yield from self._rows(parquet, None if by_name else self.splits, role)
+
+    def _rows(
+        self, parquet: pq.ParquetFile, splits: ListSplits | None, role: Role
+    ) -> Iterator[AnyRow]:
+        schema, options = parquet.schema_arrow, self.options
+        image = _column(self.file, schema, "image", options.image_column, _IMAGE_COLUMNS)
+        label = _column(self.file, schema, "label", options.label_column, _LABEL_COLUMNS)
+        names = _names(self.file, schema, label, options)
+        _check_image(self.file, schema.field(image))
+        split = None if splits is None else _split_column(schema, options)
         start = 0
         for group in range(parquet.num_row_groups):
-            labels = parquet.read_row_group(group, columns=[label], use_threads=False).column(0)
-            for row, value in enumerate(labels.to_pylist()):
-                origin = Origin(name, start + row)
-                yield _row(origin, value, names, role, ParquetImage(file, group, row, image))
+            wanted = [label] if split is None else [label, split]
+            table = parquet.read_row_group(group, columns=wanted, use_threads=False)
+            labels = table.column(label).to_pylist()
+            words = [None] * len(labels) if split is None else table.column(split).to_pylist()
+            for row, (value, word) in enumerate(zip(labels, words, strict=True)):
+                origin = Origin(self.name, start + row)
+                used, left_out = (
+                    (role, None)
+                    if splits is None
+                    else splits.of(None if word is None else str(word))
+                )
+                if used == TEST_SPLIT or left_out is not None:
+                    yield Excluded(origin, left_out or TEST_SPLIT)
+                else:
+                    image_of = ParquetImage(self.file, group, row, image)
+                    yield _row(origin, value, names, used, image_of)
             start += len(labels)
 
 
 def _row(
-    origin: Origin, value: object, names: LabelNames, role: Role, image: ParquetImage
+    origin: Origin,
+    value: object,
+    names: LabelNames,
+    split: SplitName | None,
+    image: ParquetImage,
 ) -> AnyRow:
     try:
         code = _code(value, names)
@@ -133,18 +189,19 @@ def _row(
         return Rejected(origin, str(error))
     except UnknownLabelError:
         return Rejected(origin, f"unknown label {clean_text(str(value))[:60]!r}")
-    if is_excluded(code):
-        return excluded(origin, code)
-    split = None if role == TEST_SPLIT else role
-    return SourceRow(f"{origin.file}:{origin.row}", code, split, image, origin)
+    return labelled(SourceRow(f"{origin.file}:{origin.row}", 0, split, image, origin), code)
 
 
-def _code(value: object, names: LabelNames) -> int:
+def _code(value: object, names: LabelNames) -> int | Number:
     if isinstance(value, str):
-        return parse_label(value)
+        return parse_free_label(value)
     # A column of numbers with gaps is one of floats, if pandas wrote it.
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
-        return named_code(int(value), names)
+        if names:
+            return named_code(int(value), names)
+        if value < 0:
+            raise UnnamedLabelError(f"label {int(value)} is no class")
+        return Number(int(value))
     raise UnnamedLabelError("no label" if value is None else f"label {value} is no whole number")
 
 
@@ -175,8 +232,8 @@ def _check_image(file: Path, field: pa.Field) -> None:
         )
 
 
-def _names(file: Path, schema: pa.Schema, label: str, given: LabelNames | None) -> LabelNames:
-    """Return the names of numbered labels; none are needed for a column of text."""
+def _names(file: Path, schema: pa.Schema, label: str, options: SourceOptions) -> LabelNames:
+    """Return the names that the file has for its numbers; what the user says of them is first."""
     kind = schema.field(label).type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
@@ -186,13 +243,9 @@ def _names(file: Path, schema: pa.Schema, label: str, given: LabelNames | None) 
         raise DataError(
             f"{file}: column {label!r} holds {kind}, no labels: name another with --label-column"
         )
-    names = given or _class_label_names(schema, label)
-    if not names:
-        raise DataError(
-            f"{file}: the labels are numbers, and its metadata names none of them: give their "
-            "names in order from 0, as in --label-names anger,contempt,disgust,..."
-        )
-    return names
+    if options.label_names is not None or options.label_order is not None:
+        return {}
+    return _class_label_names(schema, label)
 
 
 def _class_label_names(schema: pa.Schema, label: str) -> LabelNames:

@@ -12,15 +12,17 @@ from typing import NamedTuple
 
 from datasets.errors import DataError
 from datasets.images import EXTENSIONS
-from datasets.labels import UnknownLabelError, is_excluded, parse_label
+from datasets.labels import Number, UnknownLabelError, is_excluded, parse_free_label
 from datasets.sources.base import (
     AnyRow,
     Excluded,
+    Numbered,
     Origin,
     Rejected,
     Remark,
     SourceRow,
     excluded,
+    labelled,
 )
 from datasets.sources.csv_lines import csv_lines, first_fields
 from datasets.sources.paths import FileFinder, PathRejectedError, clean_text, relative_name
@@ -39,8 +41,8 @@ class ClassFile(NamedTuple):
     below: str
     """Relative to the folder that holds the class folders."""
     role: Role
-    code: int | None
-    """What the folder's name says; None: nothing."""
+    label: int | Number | None
+    """What the folder's name says: a code, a number; None: nothing."""
 
     @property
     def folder(self) -> str:
@@ -56,12 +58,15 @@ def find_labels_csv(path: Path) -> Path | None:
     return file
 
 
-def unless_out(finder: FileFinder, row: SourceRow, file: ClassFile) -> SourceRow | Rejected:
+def unless_out(finder: FileFinder, row: AnyRow, file: ClassFile) -> AnyRow:
     """Return `row`, or its rejection if its file is none or is reached by a link out."""
+    inner = row.row if isinstance(row, Numbered) else row
+    if not isinstance(inner, SourceRow):
+        return row
     try:
         finder.find(file.name)
     except PathRejectedError as error:
-        return Rejected(row.origin, str(error))
+        return Rejected(inner.origin, str(error))
     return row
 
 
@@ -125,34 +130,27 @@ class KaggleList:
         elif isinstance(file, str):
             yield Rejected(origin, file)
         else:
-            yield from self._file_rows(origin, file, parse_label(label))
+            yield from self._file_rows(origin, file, parse_free_label(label))
 
     def _unusable(self, origin: Origin, label: str, relfcs: str | None) -> AnyRow | None:
         """Return the row for a line whose label or confidence rules it out."""
         try:
-            code = parse_label(label)
+            code = parse_free_label(label)
             confidence = None if relfcs is None else _confidence(relfcs)
         except UnknownLabelError:
             return Rejected(origin, f"unknown label {clean_text(label)[:60]!r}")
         except ValueError:
             return Rejected(origin, f"relFCs {clean_text(relfcs or '')[:60]!r} is no number")
-        if is_excluded(code):
+        if isinstance(code, int) and is_excluded(code):
             return excluded(origin, code)
         least = self._min_relfcs
         if least is not None and confidence is not None and confidence < least:
             return Excluded(origin, f"relFCs below {least}")
         return None
 
-    def _file_rows(self, origin: Origin, file: ClassFile, code: int) -> Iterator[AnyRow]:
+    def _file_rows(self, origin: Origin, file: ClassFile, label: int | Number) -> Iterator[AnyRow]:
         number = origin.row or 0
         first = self._first_line.setdefault(file.name, number)
-        row = SourceRow(
-            clean_text(file.name),
-            code,
-            None if file.role == TEST_SPLIT else file.role,
-            file.path,
-            origin,
-        )
         if file.role == TEST_SPLIT:
             yield Excluded(origin, TEST_SPLIT)
         elif first != number:
@@ -160,8 +158,11 @@ class KaggleList:
         elif file.path.suffix.casefold() not in EXTENSIONS:
             yield Rejected(origin, "not an image file")
         else:
-            found = unless_out(self._finder, row, file)
-            if found is row and file.code is not None and file.code != code:
+            row = SourceRow(clean_text(file.name), 0, file.role, file.path, origin)
+            found = unless_out(self._finder, labelled(row, label), file)
+            # A name and a number can't be compared before it is known what the number means.
+            comparable = type(file.label) is type(label)
+            if comparable and file.label != label and not isinstance(found, Rejected):
                 yield Remark(DISAGREE)
             yield found
 

@@ -1,41 +1,24 @@
-"""Numbered labels and the names that say what the numbers mean."""
+"""Numbered labels whose names stand in the source itself."""
 
 from collections.abc import Mapping
 
-from datasets.errors import ConfigError
-from datasets.labels import EXPRESSIONS, UnknownLabelError, parse_label
+from datasets.labels import Number, UnknownLabelError, parse_free_label
 
 LabelNames = Mapping[int, str]
 """The name of each number."""
 
 
-def names_by_option(label_names: str) -> LabelNames:
-    """Return the names of `--label-names`, in order from 0.
+def named_code(number: int, names: LabelNames) -> int | Number:
+    """Return the code 0 to 10 that label `number` means, or the number that is its name.
 
-    Raises `ConfigError` for one that names no expression.
-    """
-    names = dict(enumerate(name.strip() for name in label_names.split(",")))
-    for name in names.values():
-        try:
-            parse_label(name)
-        except UnknownLabelError as error:
-            raise ConfigError(
-                f"label names {label_names!r}: {name!r} names no expression; give the names of "
-                f"the labels 0, 1, ... in order, such as {','.join(EXPRESSIONS)}"
-            ) from error
-    return names
-
-
-def named_code(number: int, names: LabelNames) -> int:
-    """Return the code 0 to 10 that label `number` means.
-
+    Tools that name classes after folders call them `0`, `1`, ... where the folders are numbered.
     Raises `UnnamedLabelError`, whose text is the reason, if it has no name or an unknown one.
     """
     name = names.get(number)
     if name is None:
         raise UnnamedLabelError(f"label {number} is none of the {len(names)} classes")
     try:
-        return parse_label(name)
+        return parse_free_label(name)
     except UnknownLabelError as error:
         raise UnnamedLabelError(
             f"label {number} is {name[:60]!r}, which names no expression"

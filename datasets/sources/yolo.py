@@ -1,9 +1,10 @@
 """Source `yolo`: AffectNet as detection data, `{train,valid,test}/{images,labels}`.
 
-The names of the classes come from `--label-names`, from `data.yaml`, or are those of the copies of
-AffectNet in this layout. An image's label is the class of the one line `class cx cy w h` in
-`labels/NAME.txt`. In these copies the images are faces that are cut out already, with a box over
-nearly all of them: so the whole image is kept, and a remark counts the images with a smaller box.
+The names of the classes come from the user or from `data.yaml`; without either the numbers' meaning
+must be known otherwise (see `datasets.numbered`). An image's label is the class of the one line
+`class cx cy w h` in `labels/NAME.txt`. In these copies the images are faces that are cut
+out already, with a box over nearly all of them: so the whole image is kept, and a remark counts the
+images with a smaller box.
 
 `test` is left out and counted where there is a `valid`, as a set that no model may be chosen on.
 """
@@ -18,7 +19,7 @@ import yaml
 
 from datasets.errors import DataError
 from datasets.images import EXTENSIONS
-from datasets.labels import is_excluded
+from datasets.labels import Number
 from datasets.manifest import SplitName
 from datasets.sources.base import (
     AnyRow,
@@ -28,18 +29,12 @@ from datasets.sources.base import (
     Remark,
     SourceOptions,
     SourceRow,
-    excluded,
+    labelled,
 )
-from datasets.sources.label_names import (
-    LabelNames,
-    UnnamedLabelError,
-    named_code,
-    names_by_option,
-)
+from datasets.sources.label_names import LabelNames, UnnamedLabelError, named_code
 from datasets.sources.paths import FileFinder, PathRejectedError, clean_text, is_junk
-from datasets.sources.split_names import TEST_SPLIT, Role, kind_of, roles
+from datasets.sources.split_names import TEST_SPLIT, Role, kind_of, no_split, roles
 
-CLASS_NAMES = ("Anger", "Contempt", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise")
 SMALL_BOX = "the box covers less than half of the image: the whole image is kept"
 
 _YAML_NAMES = ("data.yaml", "data.yml")
@@ -68,16 +63,26 @@ class Yolo:
         names = _names(path, options)
         for folder, role in splits.items():
             yield from _Split(path, folder, role, names, FileFinder(path, [folder])).rows()
+        for folder in _homes(path):
+            if folder not in splits:
+                for image in sorted((folder / "images").iterdir()):
+                    if not is_junk(image.name):
+                        name = clean_text(image.relative_to(path).as_posix())
+                        yield Excluded(Origin(name), no_split(clean_text(folder.name)))
 
 
 def _splits(path: Path) -> dict[Path, Role]:
-    folders = {
-        folder.name: folder
-        for folder in sorted(path.iterdir())
-        if (folder / "images").is_dir() and (folder / "labels").is_dir()
-    }
+    folders = {folder.name: folder for folder in _homes(path)}
     found = {folders[name]: role for name, role in roles(folders).items()}
     return dict(sorted(found.items(), key=lambda one: (kind_of(one[0].name) != "train", one[0])))
+
+
+def _homes(path: Path) -> list[Path]:
+    return [
+        folder
+        for folder in sorted(path.iterdir())
+        if (folder / "images").is_dir() and (folder / "labels").is_dir()
+    ]
 
 
 @dataclass(frozen=True)
@@ -115,16 +120,14 @@ class _Split:
         try:
             self.finder.find(f"images/{image.name}")
             number, area = _read_label(self.finder, f"labels/{image.stem}.txt")
-            code = named_code(number, self.names)
+            code = named_code(number, self.names) if self.names else Number(number)
         except (PathRejectedError, UnnamedLabelError, _BadLabelError) as error:
             yield Rejected(origin, str(error))
             return
-        if is_excluded(code):
-            yield excluded(origin, code)
-            return
-        if area < 0.5:
+        row = labelled(SourceRow(origin.file, 0, split, image, origin), code)
+        if area < 0.5 and not isinstance(row, Excluded):
             yield Remark(SMALL_BOX)
-        yield SourceRow(origin.file, code, split, image, origin)
+        yield row
 
     def _origin(self, file: Path) -> Origin:
         return Origin(clean_text(file.relative_to(self.source).as_posix()))
@@ -184,12 +187,13 @@ def _parse_line(fields: list[str]) -> tuple[int, float]:
 
 
 def _names(path: Path, options: SourceOptions) -> LabelNames:
-    if options.label_names is not None:
-        return names_by_option(options.label_names)
+    """Return the names of `data.yaml`; none where it has none, or where the user says them."""
+    if options.label_names is not None or options.label_order is not None:
+        return {}
     for name in _YAML_NAMES:
         if (path / name).is_file():
             return _yaml_names(path / name)
-    return dict(enumerate(CLASS_NAMES))
+    return {}
 
 
 def _yaml_names(file: Path) -> LabelNames:
@@ -203,7 +207,7 @@ def _yaml_names(file: Path) -> LabelNames:
         )
     names = told.get("names") if isinstance(told, Mapping) else None
     if names is None:
-        return dict(enumerate(CLASS_NAMES))
+        return {}
     if isinstance(names, list) and names:
         return {number: _text(name) for number, name in enumerate(names)}
     if isinstance(names, Mapping) and names and all(_is_number(key) for key in names):

@@ -61,7 +61,7 @@ class _Copy:
         self.truth.kept[name] = Kept(key.split, key.label)
         if not self.quirks:
             return
-        if wrong:
+        if wrong and not names[shown].isdigit():  # what a number means, no folder says
             self.truth.remarks[DISAGREE] += 1
         relfcs = f"{key.dice().uniform(0.3, 1.0):.6f}"
         self.lines.append((below, _CSV_NAMES[key.label], relfcs))

@@ -6,15 +6,16 @@ missing or broken, and lines of the list can't be used.
 
 from pathlib import Path
 
+from datasets.label_orders import RAF_DB
 from datasets.labels import EXPRESSIONS
 from datasets.manifest import SplitName
-from datasets.sources.raf_db import CODES, UNALIGNED
+from datasets.sources.raf_db import UNALIGNED
 from datasets.synthetic.base import Kept, Progress, Request, Truth, rendered
 from datasets.synthetic.encoded import jpeg_face, truncated
 
 _LIST = "basic/EmoLabel/list_patition_label.txt"
 _PREFIXES: dict[SplitName, str] = {"train": "train", "validation": "test"}
-_LABELS = {code: label for label, code in CODES.items()}
+_LABELS = {code: label for label, code in RAF_DB.items()}
 _CONTEMPT = EXPRESSIONS.index("Contempt")
 _UNALIGNED_EVERY = 11
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from datasets.labels import EXPRESSIONS
 from datasets.manifest import SplitName
 from datasets.sources.split_names import TEST_SPLIT
-from datasets.sources.yolo import CLASS_NAMES, SMALL_BOX
+from datasets.sources.yolo import SMALL_BOX
 from datasets.synthetic.base import FaceKey, Kept, Progress, Request, Truth, rendered
 from datasets.synthetic.encoded import jpeg_face, truncated
 
 _SPLIT_FOLDERS: dict[SplitName, str] = {"train": "train", "validation": "valid"}
+_CLASS_NAMES = ("Anger", "Contempt", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise")
 # The code of each class, in the usual order and in that of the quirk.
 _CODES = (6, 7, 5, 4, 1, 0, 2, 3)
 _ODD_CODES = (0, 1, 2, 3, 4, 5, 6, 7)
@@ -51,7 +52,7 @@ def _write_yaml(dest: Path, quirks: bool) -> None:
         names = [f"  {number}: {EXPRESSIONS[code]}" for number, code in enumerate(_ODD_CODES)]
         lines += ["names:", *names]
     else:
-        lines.append(f"names: {list(CLASS_NAMES)}")
+        lines.append(f"names: {list(_CLASS_NAMES)}")
     (dest / "data.yaml").write_text("\n".join(lines) + "\n")
 
 

@@ -48,9 +48,9 @@ class TrialRow(Row):
     accuracy_low: float | None = Field(None, description="Wilson 95 % interval, lower bound")
     accuracy_high: float | None = Field(None, description="Wilson 95 % interval, upper bound")
     loss: float | None = Field(None, description="mean categorical cross-entropy, nats")
-    macro_precision: float | None = Field(None, description="unweighted mean of 8 expressions")
-    macro_recall: float | None = Field(None, description="unweighted mean of 8 expressions")
-    macro_f1: float | None = Field(None, description="unweighted mean of 8 expressions")
+    macro_precision: float | None = Field(None, description="unweighted mean of those that occur")
+    macro_recall: float | None = Field(None, description="unweighted mean of those that occur")
+    macro_f1: float | None = Field(None, description="unweighted mean of those that occur")
     parameters: int | None = Field(None, description="with the eight-class head")
     size_mb: float | None = Field(None, description="parameters as float32, MiB")
     train_images_per_s: float | None = None
@@ -92,7 +92,7 @@ class TrialRow(Row):
     top2_accuracy_low: float | None = Field(None, description="Wilson 95 % interval, lower bound")
     top2_accuracy_high: float | None = Field(None, description="Wilson 95 % interval, upper bound")
     auc_macro: float | None = Field(
-        None, description="ROC-AUC one against rest, unweighted mean of 8 expressions"
+        None, description="ROC-AUC one against rest, unweighted mean of those that occur"
     )
     log_loss: float | None = Field(None, description="of the probabilities, nats")
     brier: float | None = Field(None, description="over 8 expressions, 0 to 2")

@@ -43,13 +43,14 @@ def resample(
     features = _features(labels, predicted)
     generator = np.random.default_rng(SEED)
     accuracy, macro_f1 = (np.empty((resamples, trials)) for _ in range(2))
+    occurring = np.unique(labels)
     # BLAS threads spin where they wait: beside other processes that costs more than it saves.
     with threadpool_limits(1, "blas"):
         for start in range(0, resamples, _BATCH):
             rows = min(_BATCH, resamples - start)
             counts = _image_counts(generator, rows, images) @ features
             place = slice(start, start + rows)
-            accuracy[place], macro_f1[place] = _scored(counts.astype(np.float64), trials)
+            accuracy[place], macro_f1[place] = _scored(counts.astype(np.float64), trials, occurring)
     return Resampled(accuracy, macro_f1)
 
 
@@ -73,11 +74,13 @@ def _image_counts(generator: np.random.Generator, rows: int, images: int) -> np.
     return counts.reshape(rows, images).astype(np.float32)
 
 
-def _scored(counts: np.ndarray, trials: int) -> tuple[np.ndarray, np.ndarray]:
+def _scored(
+    counts: np.ndarray, trials: int, occurring: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Accuracy and macro F1, float [rows, T] each, from the counts [rows, 8 + 16 T].
 
     F1 is 2 TP / (support + predicted), and 0 where an expression is in neither, as scikit-learn's
-    `f1_score(average="macro", zero_division=0)` over all eight.
+    `f1_score(average="macro", zero_division=0)` over the codes that occur in all the images.
     """
     count = len(EXPRESSIONS)
     support = counts[:, None, :count]
@@ -85,7 +88,7 @@ def _scored(counts: np.ndarray, trials: int) -> tuple[np.ndarray, np.ndarray]:
     hits, given = by_trial[:, :, 0], by_trial[:, :, 1]
     whole = support + given
     f1 = np.divide(2 * hits, whole, out=np.zeros_like(hits), where=whole > 0)
-    return hits.sum(axis=2) / support.sum(axis=2), f1.mean(axis=2)
+    return hits.sum(axis=2) / support.sum(axis=2), f1[..., occurring].mean(axis=2)
 
 
 def difference_interval(first: np.ndarray, second: np.ndarray) -> Interval:

@@ -37,8 +37,8 @@ class ProbabilityScores:
     """One trial on the whole validation split.
 
     `auc` holds each expression against the rest, NaN where no image or every image has it;
-    `auc_macro`, their unweighted mean, is NaN where one of them is. `bins` are the reliability
-    diagram's, empty ones too.
+    `auc_macro`, the unweighted mean of those that are defined, is NaN where none is. `bins` are the
+    reliability diagram's, empty ones too.
     """
 
     top2: float
@@ -70,7 +70,7 @@ def score_probabilities(
     return ProbabilityScores(
         top2=top2 / labels.size,
         top2_interval=wilson_interval(top2, labels.size),
-        auc_macro=float(np.mean(auc)),
+        auc_macro=_mean_of_defined(auc),
         auc=auc,
         log_loss=float(log_loss(labels, rows, labels=codes)),
         brier=float(brier_score_loss(labels, rows, labels=codes)),
@@ -86,6 +86,11 @@ def _auc(has: np.ndarray, probability: np.ndarray) -> float:
     if has.all() or not has.any():
         return math.nan
     return float(roc_auc_score(has, probability))
+
+
+def _mean_of_defined(values: tuple[float, ...]) -> float:
+    defined = [value for value in values if not math.isnan(value)]
+    return float(np.mean(defined)) if defined else math.nan
 
 
 def reliability_bins(correct: np.ndarray, confidence: np.ndarray) -> tuple[Bin, ...]:

@@ -55,8 +55,8 @@ class ClassScores:
 class Scores:
     """One trial on the whole validation split.
 
-    Macro: unweighted over the eight expressions; weighted: by the images that have each.
-    `balanced_accuracy` is the mean recall of the expressions that occur. `kappa` (Cohen's) is NaN
+    Macro: unweighted over the expressions that occur; weighted: by the images that have each.
+    `balanced_accuracy` is `macro_recall` by another name. `kappa` (Cohen's) is NaN
     where labels and predictions are all one expression. `confusion[label][predicted]` are images.
     """
 
@@ -117,11 +117,15 @@ _CODES = list(range(len(EXPRESSIONS)))
 
 
 def _averages(labels: np.ndarray, predicted: np.ndarray, kind: str) -> tuple[float, float, float]:
-    """Precision, recall and F1 (scikit-learn), `macro` or `weighted`."""
+    """Precision, recall and F1 (scikit-learn), `macro` or `weighted`, over the labels that occur.
+
+    An expression that the data do not have is no class of theirs: seven-class data, all predicted
+    right, have a macro recall of 1.
+    """
     from sklearn.metrics import precision_recall_fscore_support
 
     precision, recall, f1, _ = precision_recall_fscore_support(
-        labels, predicted, labels=_CODES, average=kind, zero_division=0
+        labels, predicted, labels=np.unique(labels), average=kind, zero_division=0
     )
     return float(precision), float(recall), float(f1)
 

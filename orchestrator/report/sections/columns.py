@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from datasets.labels import EXPRESSIONS
 from orchestrator.report.blocks import Cell, Header, Table
 from orchestrator.report.collect import RunReport, TrialReport
 from orchestrator.report.comparison import why_not_comparable
@@ -103,7 +104,7 @@ def accuracy_table(run: RunReport) -> Table:
             *(column.header for column in after),
         ),
         rows=rows,
-        note=_note(reason),
+        note=_note(run, reason),
         sortable=True,
         sorted_by=1 if run.same_data else None,
     )
@@ -128,9 +129,21 @@ def _cells(row: TrialRow, columns: tuple[Column, ...], best: float | None) -> tu
     )
 
 
-def _note(reason: str | None) -> str:
+def _expressions(run: RunReport) -> str:
+    """Over which expressions the macro figures are means."""
+    if not run.same_data:
+        return "the expressions that each one's validation images have"
+    counts = run.document.data.classes.get("validation", {})
+    absent = [name for name in EXPRESSIONS if counts and not counts.get(name)]
+    if not absent:
+        return "the eight expressions"
+    number = len(EXPRESSIONS) - len(absent)
+    return f"the {number} expressions that validation images have (none: {', '.join(absent)})"
+
+
+def _note(run: RunReport, reason: str | None) -> str:
     note = (
-        "Macro figures are unweighted means over the eight expressions. The paper's accuracies are "
+        f"Macro figures are unweighted means over {_expressions(run)}. The paper's accuracies are "
         "its Table 3, recomputed from the counts of its Figure 12, with the interval that 4,000 "
         "images give."
     )

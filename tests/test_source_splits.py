@@ -1,0 +1,169 @@
+"""The source's split is the split: by folder, file, column or path, and nothing goes uncounted."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from datasets.errors import DataError
+from datasets.manifest import read_manifest
+from datasets.prepare import prepare
+from datasets.sources.class_folders import LOOSE
+from datasets.sources.split_names import kind_of
+from tests.layout_checks import excluded, kept, reasons, rows_of
+from tests.shard_data import write_csv, write_picture
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("train", "train Training TRAIN train_set trainset TrainSet train-images FER2013Train"),
+        ("validation", "val VALID validation val_images imagesVal dev eval PublicTest val_set"),
+        ("validation", "public_test FER2013Valid evaluation validation-faces"),
+        ("test", "test Testing test_set PrivateTest private-test FER2013Test testset holdout"),
+        (None, "train_val trainval extra happy contest raw attrain validity tested split"),
+    ],
+)
+def test_what_a_name_means(kind: str | None, names: str) -> None:
+    assert {name: kind_of(name) for name in names.split()} == dict.fromkeys(names.split(), kind)
+
+
+def splits(rows) -> dict[str, str | None]:
+    return {name: split for name, (split, _) in kept(rows).items()}
+
+
+def class_folders(root: Path, *names: str) -> None:
+    for number, name in enumerate(names):
+        for expression in ("happy", "sad"):
+            write_picture(root / name / expression / f"{number}.png", number)
+
+
+def test_fer2013_as_folders(tmp_path: Path) -> None:
+    class_folders(tmp_path, "Training", "PublicTest", "PrivateTest")
+    rows = rows_of(tmp_path)
+    assert set(splits(rows).values()) == {"train", "validation"}
+    assert splits(rows)["PublicTest/happy/1.png"] == "validation"
+    assert excluded(rows) == {"test split": 2}
+
+
+def test_what_lies_beside_the_splits_or_loose_is_counted_by_name(tmp_path: Path) -> None:
+    class_folders(tmp_path, "train", "val", "synthetic")
+    write_picture(tmp_path / "train" / "loose.png", 1)
+    write_picture(tmp_path / "cover.jpg", 1)
+    (tmp_path / "readme.txt").write_text("no image")
+    rows = rows_of(tmp_path)
+    assert {name.split("/")[0] for name in kept(rows)} == {"train", "val"}
+    beside = "in 'synthetic', which names no split beside those that do"
+    assert excluded(rows) == {beside: 2, LOOSE: 2}
+
+
+def test_class_folders_at_two_levels_are_refused(tmp_path: Path) -> None:
+    class_folders(tmp_path, "test", ".")
+    with pytest.raises(DataError, match="both at its top and in test"):
+        rows_of(tmp_path)
+
+
+def test_a_set_without_training_by_name_is_read_as_it_is_split(tmp_path: Path) -> None:
+    class_folders(tmp_path, "dev", "test")
+    rows = rows_of(tmp_path)
+    assert splits(rows) == {"dev/happy/0.png": None, "dev/sad/0.png": None}
+    assert excluded(rows) == {"test split": 2}
+
+
+def csv_list(root: Path, column: str | None, rows: list[tuple[str, str]]) -> None:
+    """Images with the word of their split, in a column or only in their paths."""
+    header = ("image", "label", *([column] if column else []))
+    lines = [(name, "happy", word) if column else (name, "happy") for name, word in rows]
+    write_csv(root / "list.csv", [header, *lines])
+    for number, (name, _) in enumerate(rows):
+        write_picture(root / name, number)
+
+
+@pytest.mark.parametrize("column", ["split", "Usage", "SET", " subset "])
+def test_a_column_of_a_csv_is_the_split(tmp_path: Path, column: str) -> None:
+    words = ["Training", "training ", "PublicTest", "PrivateTest"]
+    csv_list(tmp_path, column, [(f"{n}.png", word) for n, word in enumerate(words)])
+    rows = rows_of(tmp_path)
+    assert splits(rows) == {"0.png": "train", "1.png": "train", "2.png": "validation"}
+    assert excluded(rows) == {"test split": 1}
+
+
+def test_a_word_that_names_no_split_is_counted_by_name(tmp_path: Path) -> None:
+    csv_list(tmp_path, "split", [("0.png", "train"), ("1.png", "val"), ("2.png", "spare")])
+    rows = rows_of(tmp_path)
+    assert splits(rows) == {"0.png": "train", "1.png": "validation"}
+    assert excluded(rows) == {"in 'spare', which names no split beside those that do": 1}
+
+
+def test_a_column_of_something_else_is_no_split(tmp_path: Path) -> None:
+    csv_list(tmp_path, "set", [("0.png", "batch 1"), ("1.png", "batch 2")])
+    assert set(splits(rows_of(tmp_path)).values()) == {None}
+    words = ["train", *(f"person {n}" for n in range(30))]
+    csv_list(tmp_path, "set", [(f"{n}.png", word) for n, word in enumerate(words)])
+    with pytest.raises(DataError, match=r"column 'set' names splits \(train\) and 30 other"):
+        rows_of(tmp_path)
+
+
+def test_folders_in_the_paths_of_a_csv_are_the_split(tmp_path: Path) -> None:
+    names = ["train/a.png", "data/val/b.png", "images/test/c.png", "d.png"]
+    csv_list(tmp_path, None, [(name, "") for name in names])
+    rows = rows_of(tmp_path)
+    assert splits(rows) == {"train/a.png": "train", "data/val/b.png": "validation"}
+    assert excluded(rows) == {
+        "test split": 1,
+        "without a split, beside those that have one": 1,
+    }
+    csv_list(tmp_path, None, [("train/a.png", ""), ("train/b.png", "")])
+    assert set(splits(rows_of(tmp_path)).values()) == {None}
+
+
+def test_the_column_is_before_the_paths(tmp_path: Path) -> None:
+    csv_list(tmp_path, "split", [("train/a.png", "val"), ("val/b.png", "train")])
+    assert splits(rows_of(tmp_path)) == {"train/a.png": "validation", "val/b.png": "train"}
+
+
+def test_a_csv_with_a_split_is_prepared_as_it_says(tmp_path: Path) -> None:
+    words = ["val", "val", "train"] * 4
+    csv_list(tmp_path / "faces", "split", [(f"{n}.png", word) for n, word in enumerate(words)])
+    prepare(tmp_path / "faces", tmp_path / "shards", image_size=24)
+    manifest = read_manifest(tmp_path / "shards")
+    assert (manifest.rows("train"), manifest.rows("validation")) == (4, 8)
+    assert manifest.division == "the source's own"
+
+
+def parquet(root: Path, name: str, words: list[str | None] | None, rows: int = 2) -> None:
+    table = {"image": [b"x"] * rows, "label": ["happy"] * rows}
+    if words is not None:
+        table["split"] = words
+    pq.write_table(pa.table(table), root / name)
+
+
+def test_a_column_of_parquet_is_the_split(tmp_path: Path) -> None:
+    parquet(tmp_path, "faces.parquet", ["train", "valid", "test", None], rows=4)
+    rows = rows_of(tmp_path)
+    assert splits(rows) == {"faces.parquet:0": "train", "faces.parquet:1": "validation"}
+    assert excluded(rows) == {
+        "test split": 1,
+        "without a split, beside those that have one": 1,
+    }
+
+
+def test_a_parquet_file_beside_those_of_the_splits_is_counted(tmp_path: Path) -> None:
+    for name in ("train-0.parquet", "validation-0.parquet", "extra-0.parquet"):
+        parquet(tmp_path, name, None)
+    rows = rows_of(tmp_path)
+    assert set(splits(rows).values()) == {"train", "validation"}
+    assert excluded(rows) == {"in 'extra', which names no split beside those that do": 2}
+
+
+def test_a_yolo_folder_beside_the_splits_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "data.yaml").write_text("names: [happy]\n")
+    for name in ("train", "valid", "hard"):
+        write_picture(tmp_path / name / "images" / "a.png", 1)
+        (tmp_path / name / "labels").mkdir()
+        (tmp_path / name / "labels" / "a.txt").write_text("0 0.5 0.5 1 1")
+    rows = rows_of(tmp_path)
+    assert set(splits(rows).values()) == {"train", "validation"}
+    assert excluded(rows) == {"in 'hard', which names no split beside those that do": 1}
+    assert reasons(rows) == []
