@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from datasets.errors import ConfigError
-from orchestrator.config_sources import load_config
+from orchestrator.config_sources import load_config, repeated_fingerprint
 from orchestrator.run import Machines, RunRequest, refuse_unfit_place, train_on_ray
 from orchestrator.run import run_all as carry_out
 from orchestrator.run_store import RunStore
@@ -75,15 +75,17 @@ def run_all(
     and `KeyboardInterrupt` once the trials have stopped, after Ctrl-C or `fer-orch stop`.
     Ray must not be running in this process: the run starts its own, or connects to `address`.
     """
+    file = None if config is None else Path(config)
     resolved = load_config(
         preset=preset,
-        file=None if config is None else Path(config),
+        file=file,
         shards=data,
         only=None if only is None else list(only),
         seeds=None if seeds is None else list(seeds),
         settings=[f"{key}={_yaml(value)}" for key, value in (settings or {}).items()],
     )
-    request = RunRequest(resolved, run_dir or Path("runs") / resolved.preset, address)
+    place, repeats = run_dir or Path("runs") / resolved.preset, repeated_fingerprint(file)
+    request = RunRequest(resolved, place, address, repeats=repeats)
     grids: list[ResultGrid] = []
     machines = Machines(refuse_unfit_place, lambda *run: grids.append(train_on_ray(*run)))
     code = carry_out(request, console or Console(), machines)

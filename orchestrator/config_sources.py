@@ -28,9 +28,10 @@ def load_config(
     """Resolve preset, then file, then flags, then `key=value` settings, each over the one before.
 
     Without a preset: `paper` when shards are given, else `demo`. Anything unknown or out of range
-    raises `ConfigError` that names it and what would be valid.
+    raises `ConfigError` that names it and what would be valid. The file may be the `run.yaml` of
+    another run: that run is repeated.
     """
-    stated = _read_yaml(file) if file else {}
+    stated = _stated(file) if file else {}
     if shards is not None:
         _put(stated, "data.shards", absolute(shards))
     if only is not None:
@@ -46,6 +47,25 @@ def load_config(
         raise ConfigError(f"unknown preset {name!r}; valid: {', '.join(PRESETS)}")
     origin = f"configuration of {file} and the command line" if file else "configuration"
     return parse_config(_merge(PRESETS[name], stated) | {"preset": name}, origin)
+
+
+def repeated_fingerprint(file: Path | None) -> str | None:
+    """The fingerprint of the data of the run whose `run.yaml` a file is; None if it is another."""
+    values = _read_yaml(file) if file else {}
+    return str(values["data"]["fingerprint"]) if _is_of_a_run(values) else None
+
+
+def _stated(file: Path) -> dict[str, Any]:
+    values = _read_yaml(file)
+    return dict(values["config"]) if _is_of_a_run(values) else values
+
+
+def _is_of_a_run(values: dict[str, Any]) -> bool:
+    """Whether this is a `run_store.RunDocument`, as far as it is needed here."""
+    data = values.get("data")
+    return (
+        isinstance(values.get("config"), dict) and isinstance(data, dict) and "fingerprint" in data
+    )
 
 
 def _default_preset(stated: dict[str, Any]) -> str:

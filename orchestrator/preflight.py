@@ -103,6 +103,18 @@ def check_fingerprint(store: RunStore, document: RunDocument) -> None:
         )
 
 
+def tell_other_data(document: RunDocument, repeats: str | None, console: Console) -> None:
+    """Say where a run that repeats another has other data; `repeats` is the other's fingerprint."""
+    if repeats not in (None, document.data.fingerprint):
+        console.print(
+            f"the data differ from those of the run that this repeats: fingerprint "
+            f"{document.data.fingerprint}, {repeats} there",
+            style="yellow",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
 def check_keras_backend(config: RunConfig, store: RunStore) -> None:
     """Refuse what Keras' backend can't do, and to go on with a run on another, of other bits."""
     earlier, now = store.read(), keras_backend()

@@ -28,11 +28,13 @@ from orchestrator.preflight import (
     open_data,
     planned_rows,
     stage_here,
+    tell_other_data,
 )
 from orchestrator.progress import ProgressView
 from orchestrator.provenance import write_provenance
 from orchestrator.ray_address import head_of
 from orchestrator.resources import shares_gpus, trial_resources
+from orchestrator.run_data import run_data
 from orchestrator.run_ends import (
     forget_earlier,
     patiently,
@@ -46,7 +48,6 @@ from orchestrator.run_specs import trial_specs
 from orchestrator.run_store import (
     PROVENANCE_FILE,
     REPORT_DIR,
-    RunData,
     RunDocument,
     RunStore,
 )
@@ -73,7 +74,7 @@ class RunRequest:
 
     `run_dir` is a directory, or an address in an object store. `address` is a Ray cluster's, None
     for this machine. `until_epoch` is where a stage of a multistage training ends; the same request
-    with a later one goes on.
+    with a later one goes on. `repeats` is the fingerprint of the data of a run that this repeats.
     """
 
     config: RunConfig
@@ -81,6 +82,7 @@ class RunRequest:
     address: str | None = None
     dry_run: bool = False
     until_epoch: int | None = None
+    repeats: str | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def run_all(request: RunRequest, console: Console, machines: Machines | None = N
         shards, manifest = open_data(config, store, console)
         document = _document(request, store, shards, manifest)
         check_fingerprint(store, document)
+        tell_other_data(document, request.repeats, console)
         if todo:
             keep_probes(config, store)
             check_shards(shards, manifest, console)
@@ -213,14 +216,7 @@ def _document(
         name=_name_of(store),
         trials=_names(config, rows),
         config=config.model_dump(mode="json"),
-        data=RunData(
-            shards=str(shards),
-            fingerprint=manifest.fingerprint,
-            image_size=manifest.image_size,
-            encoding=manifest.encoding,
-            classes={str(split): counts for split, counts in manifest.classes.items()},
-            source=manifest.source,
-        ),
+        data=run_data(shards, manifest),
         keras_backend=keras_backend(),
     )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from datasets.errors import ConfigError, UnreachableError
 from datasets.files import write_text
@@ -54,6 +54,8 @@ class RunData(BaseModel):
     encoding: str
     classes: dict[str, dict[str, int]]
     source: str = ""
+    preparation: dict[str, str] = Field(default_factory=dict)
+    """What is known of how they were prepared, by what it is about; for people."""
 
     @property
     def rows(self) -> dict[str, int]:

@@ -11,7 +11,9 @@ from orchestrator.report.sections.tables import data_table, mapping_table
 def data_section(run: RunReport) -> Section:
     """The data; that of each run where they differ."""
     if run.same_data:
-        return Section("data", "Data", (_data_sentence(run),), tables=(data_table(run),))
+        how = preparation_table(run)
+        tables = (data_table(run), *([how] if how else []))
+        return Section("data", "Data", (_data_sentence(run),), tables=tables)
     parts = [replace(run, document=source.document) for source in run.sources]
     labelled = list(zip(run.sources, parts, strict=True))
     return Section(
@@ -19,9 +21,18 @@ def data_section(run: RunReport) -> Section:
         "Data",
         tuple(f"Run {source.label}: {_data_sentence(part)}" for source, part in labelled),
         tables=tuple(
-            _of_run(data_table(part), number, source)
+            _of_run(table, number, source)
             for number, (source, part) in enumerate(labelled, start=1)
+            for table in (data_table(part), preparation_table(part))
+            if table is not None
         ),
+    )
+
+
+def preparation_table(run: RunReport) -> Table | None:
+    """How the data were prepared; None where the run did not note it."""
+    return mapping_table(
+        "preparation-table", "How they were prepared", run.document.data.preparation
     )
 
 
