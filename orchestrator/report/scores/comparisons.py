@@ -69,6 +69,8 @@ class OverSeeds:
     accuracy_sd: float
     macro_f1: float
     macro_f1_sd: float
+    odd: tuple[str, ...] = ()
+    """What is odd of its seeds, each: `seed 1: below chance` (`oddities`)."""
 
 
 @dataclass(frozen=True)

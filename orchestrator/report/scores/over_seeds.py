@@ -8,6 +8,7 @@ from statistics import fmean, stdev
 
 from orchestrator.report.collect import RunReport, TrialReport
 from orchestrator.report.scores.comparisons import OverSeeds, SeedPair
+from orchestrator.report.scores.oddities import oddities
 from orchestrator.report.scores.paired_tests import holm, seeds_p
 
 Trials = Mapping[int, TrialReport]
@@ -34,6 +35,12 @@ def over_seeds(architecture: str, trials: Trials) -> OverSeeds:
         accuracy_sd=_spread(accuracies),
         macro_f1=fmean(scores),
         macro_f1_sd=_spread(scores),
+        odd=tuple(
+            f"seed {seed}: {one.short}"
+            for seed in seeds
+            if (found := trials[seed].scores) is not None
+            for one in oddities(found)
+        ),
     )
 
 

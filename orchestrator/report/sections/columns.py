@@ -17,6 +17,7 @@ from orchestrator.report.formats import (
     percent_interval,
 )
 from orchestrator.report.results import TrialRow, trial_row
+from orchestrator.report.scores.oddities import is_below_chance, oddities
 from trainers.result import TrialState
 
 
@@ -84,7 +85,9 @@ def accuracy_table(run: RunReport) -> Table:
     # The state stands third: on a phone the first columns are what one sees.
     before, after = OURS[:2], (*_paper_columns(reason is None), *OURS[2:])
     unfinished = [trial for trial in run.trials if trial.result is None]
-    best = run.finished[0].accuracy if run.finished and run.same_data else None
+    first = run.finished[0] if run.finished and run.same_data else None
+    none_best = first is None or (first.scores is not None and is_below_chance(first.scores))
+    best = None if first is None or none_best else first.accuracy
     rows = tuple(
         (
             Cell(run.name_of(trial), run.name_of(trial), _data_mark(run, trial)),
@@ -153,9 +156,9 @@ def _note(run: RunReport, reason: str | None) -> str:
 
 
 def state_cell(trial: TrialReport) -> Cell:
-    """A trial's state, with its reason where it went wrong and its place where it runs."""
+    """A trial's state: why it went wrong, where it is if it runs, what is odd in its answers."""
     record = trial.record
-    detail = ""
+    detail = "; ".join(one.short for one in oddities(trial.scores)) if trial.scores else ""
     if record.failure:
         detail = one_line(record.failure.reason)
         if record.failure.epoch is not None and record.failure.step is not None:

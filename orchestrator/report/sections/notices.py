@@ -14,6 +14,7 @@ from orchestrator.report.formats import (
     one_line,
     plural,
 )
+from orchestrator.report.scores.oddities import oddities
 from orchestrator.report.sections.summary import chance
 from trainers.result import TrialState
 
@@ -46,6 +47,11 @@ def notices(run: RunReport) -> tuple[Notice, ...]:
 
 def _trial_warnings(run: RunReport) -> list[str]:
     warnings = [f"{run.key_of(trial)}: {text}." for trial in run.trials for text in trial.warnings]
+    warnings += [
+        f"{run.key_of(trial)}: {one.long}."
+        for trial, scores in run.scored
+        for one in oddities(scores)
+    ]
     best = run.finished[0].scores if run.finished and run.same_data else None
     if best and best.interval.low <= chance(run):
         warnings.append(

@@ -47,7 +47,11 @@ def _row(one: OverSeeds, pair: SeedPair | None) -> tuple[Cell, ...]:
     title = title_of(one.architecture)
     return (
         Cell(title, title),
-        Cell(integer(len(one.seeds)), len(one.seeds), ", ".join(map(str, one.seeds))),
+        Cell(
+            integer(len(one.seeds)),
+            len(one.seeds),
+            "; ".join((", ".join(map(str, one.seeds)), *one.odd)),
+        ),
         number_cell(one.accuracy, percent(one.accuracy)),
         number_cell(one.accuracy_sd, percent(one.accuracy_sd)),
         number_cell(one.macro_f1, percent(one.macro_f1)),
