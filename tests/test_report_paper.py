@@ -182,3 +182,23 @@ def test_an_expression_without_images_has_no_recall_and_one_never_predicted_no_h
 def test_predictions_that_do_not_pair_up_are_refused():
     with pytest.raises(ValueError, match="don't pair up"):
         score(np.zeros(3, dtype=int), np.zeros(2, dtype=int))
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A report with probes, as Markdown."""
+    store = write_run(tmp_path_factory.mktemp("run"), MadeUpRun(trials=("densenet121-s0",)))
+    write_report(store.root)
+    return (store.report_dir / "report.md").read_text()
+
+
+@pytest.mark.parametrize("number", range(8, 22))  # Figure 7: in a report of multistage training
+def test_every_figure_of_the_papers_results_is_found_by_name(page: str, number: int):
+    ranges = re.findall(r"Figures (\d+) to (\d+)", page)
+    within = any(int(low) <= number <= int(high) for low, high in ranges)
+    assert within or re.search(rf"\bFigure {number}\b", page)
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+def test_every_table_of_the_paper_is_found_by_name(page: str, number: int):
+    assert re.search(rf"\bTable {number}\b", page)

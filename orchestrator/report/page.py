@@ -1,6 +1,7 @@
 """The report as a page: `build_page` lists its sections in their order."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from orchestrator.report.blocks import Page, Section
 from orchestrator.report.collect import RunReport
@@ -28,6 +29,18 @@ from orchestrator.report.sections.summary import cards, lead
 from orchestrator.report.sections.tables import epochs_table
 
 
+_IN_THE_PAPER = {
+    "accuracy": "Table 3",
+    "expressions": "Figure 10 (recall), Figure 11 (precision) and the counts of Figure 12",
+    "confusion": "Figure 12 has the diagonals, the right answers",
+    "curves": "Figure 8 (accuracy) and Figure 9 (loss)",
+    "poses": "Table 4, Figure 13 (the four poses) and Figures 14 to 21 (first feature maps)",
+    "sizes": "Table 2",
+    "data": "Table 1",
+}
+"""What of the paper a section stands for, by the section's id; Figure 7's names it itself."""
+
+
 def build_page(run: RunReport, more: Sequence[Section] = ()) -> Page:
     """The whole report of a run; `more` sections go behind the curves."""
     sections = (
@@ -52,8 +65,16 @@ def build_page(run: RunReport, more: Sequence[Section] = ()) -> Page:
         lead=lead(run),
         cards=cards(run),
         notices=notices(run),
-        sections=tuple(section for section in sections if section),
+        sections=tuple(_named_by_paper(section) for section in sections if section),
     )
+
+
+def _named_by_paper(section: Section) -> Section:
+    """The section with a line by which a reader of the paper finds it."""
+    where = _IN_THE_PAPER.get(section.id)
+    if where is None:
+        return section
+    return replace(section, paragraphs=(*section.paragraphs, f"In the paper: {where}."))
 
 
 def _accuracy_section(run: RunReport) -> Section:
