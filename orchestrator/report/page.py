@@ -28,7 +28,6 @@ from orchestrator.report.sections.run_tables import data_section
 from orchestrator.report.sections.summary import cards, lead
 from orchestrator.report.sections.tables import epochs_table
 
-
 _IN_THE_PAPER = {
     "accuracy": "Table 3",
     "expressions": "Figure 10 (recall), Figure 11 (precision) and the counts of Figure 12",
