@@ -4,15 +4,15 @@ Nothing here depends on who writes a shard, in which order, or how many write at
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from datasets.errors import ConfigError, DataError
-from datasets.manifest import SPLITS, RequestValue, SplitName
+from datasets.errors import ConfigError
+from datasets.groups import Groups, find_groups
+from datasets.manifest import SplitName
 from datasets.numbered import named
 from datasets.shard_writer import ShardTask
 from datasets.sources import AnyRow, Excluded, Rejected, Remark, SourceOptions, SourceRow
-from datasets.splits import validation_rows
 
 ROWS_PER_SHARD = 2048
 DEFAULT_MAX_REJECTED = 0.01
@@ -57,6 +57,8 @@ class Scan:
     """Rows by remark."""
     labels: str = ""
     """Where the labels are from, and what numbers among them were taken for."""
+    groups: Groups | None = None
+    """Images that belong together; None: each stands alone."""
 
 
 def scan(
@@ -67,7 +69,8 @@ def scan(
 ) -> Scan:
     """Sort the rows of a source by what is to become of them; numbers get their meaning first.
 
-    `labels` says where labels of such a source are from. Raises as `numbered.named` does.
+    `labels` says where labels of such a source are from. Raises as `numbered.named` and
+    `groups.find_groups` do.
     """
     rows: list[SourceRow] = []
     rejected: list[Rejected] = []
@@ -84,47 +87,23 @@ def scan(
                 excluded[row.reason] += 1
             case Remark():
                 remarks[row.text] += 1
+    groups, beside = find_groups(rows, options, source)
+    remarks.update(beside)
     return Scan(
         rows,
         rejected,
         dict(sorted(excluded.items())),
         dict(sorted(remarks.items())),
         known.told or labels,
+        groups,
     )
 
 
-def division(rows: Sequence[SourceRow], fraction: RequestValue, seed: RequestValue) -> str:
-    """Say whose division into training and validation the rows have."""
-    loose = sum(row.split is None for row in rows)
-    held_out = f"{fraction} of each class held out, seed {seed}"
-    if not loose:
-        return "the source's own"
-    return held_out if loose == len(rows) else f"the source's own; of {loose:,} images {held_out}"
-
-
-def shard_tasks(rows: Sequence[SourceRow], deal: Deal) -> Iterator[ShardTask]:
-    """Deal the rows to splits and to shards, in the order of the source.
-
-    Raises `DataError` if a split would have no row.
-    """
-    for split, members in _by_split(rows, deal).items():
-        for number, start in enumerate(range(0, len(members), deal.rows_per_shard)):
-            chunk = members[start : start + deal.rows_per_shard]
-            yield ShardTask(split, number, tuple(chunk))
-
-
-def _by_split(rows: Sequence[SourceRow], deal: Deal) -> dict[SplitName, list[SourceRow]]:
-    loose = [position for position, row in enumerate(rows) if row.split is None]
-    labels = [rows[position].label for position in loose]
-    chosen = validation_rows(labels, deal.validation_fraction, deal.seed)
-    validation = {loose[place] for place in chosen}
-    by_split: dict[SplitName, list[SourceRow]] = {split: [] for split in SPLITS}
-    for position, row in enumerate(rows):
-        default: SplitName = "validation" if position in validation else "train"
-        by_split[row.split or default].append(row)
-    for split, members in by_split.items():
-        if not members:
-            raise DataError(
-                f"the source has no image for {split}: {len(rows)} image(s) can be used in all"
-            )
-    return by_split
+def shard_tasks(
+    rows: Sequence[SourceRow], by_split: Mapping[SplitName, Sequence[int]], rows_per_shard: int
+) -> Iterator[ShardTask]:
+    """Deal the rows to shards, in the order of the source; `by_split` has places of rows."""
+    for split, places in by_split.items():
+        for number, start in enumerate(range(0, len(places), rows_per_shard)):
+            chunk = places[start : start + rows_per_shard]
+            yield ShardTask(split, number, tuple(rows[place] for place in chunk))

@@ -16,7 +16,6 @@ from datasets.dealing import (
     ROWS_PER_SHARD,
     Deal,
     Scan,
-    division,
     scan,
     shard_tasks,
 )
@@ -28,6 +27,7 @@ from datasets.destination import (
     finished_manifest,
     write_rejected,
 )
+from datasets.division import Division, divide
 from datasets.errors import DataError
 from datasets.folder import Folder, LocalFolder, Place, as_folder
 from datasets.journal import JOURNAL_NAME, journal
@@ -71,6 +71,8 @@ def prepare(
     label_names: str | None = None,
     label_order: str | None = None,
     min_relfcs: float | None = None,
+    group_by: str | None = None,
+    group_column: str | None = None,
     margin: float = 0.0,
     max_rejected: float = DEFAULT_MAX_REJECTED,
     without_leaks: bool = False,
@@ -92,13 +94,21 @@ def prepare(
     Labels that are numbers are those of `label_names` or `label_order` (`datasets.label_orders`),
     where the source or the counts of a known release do not say what they mean.
 
+    Images of one group stay in one split, if `prepare` makes it: what the regular expression
+    `group_by` captures in the path of an image (`none`: no groups), what `group_column` holds, or,
+    without either, the person in the file names of a known set (`datasets.known_names`).
+
     Raises `DataError` for a source that is absent, empty or of no known layout, for numbers as
     labels whose meaning nothing tells, for a share of
     rejected rows above `max_rejected`, and for a `dest` that holds other data or can't be written;
     `ConfigError` for an option outside its range.
     """
     stored = StoredAs(image_size, encoding, format, margin)
-    options = SourceOptions(csv, image_column, label_column, label_names, label_order, min_relfcs)
+    options = SourceOptions(
+        *(csv, image_column, label_column, label_names, label_order, min_relfcs),
+        group_by=group_by,
+        group_column=group_column,
+    )
     deal = Deal(validation_fraction, seed, max_rejected, rows_per_shard, without_leaks)
     source_path, folder = source_path.absolute(), _absolute(dest)
     try:
@@ -188,18 +198,21 @@ def _write_scanned(
     _check_rejected(dest, found.rejected, len(found.rows), deal.max_rejected)
     if not found.rows:
         raise DataError(f"{request['source']} has no labelled image that can be used")
-    tasks = shard_tasks(found.rows, deal)
+    divided = divide(found.rows, found.groups, deal.validation_fraction, deal.seed)
+    tasks = shard_tasks(found.rows, divided.by_split, deal.rows_per_shard)
     shards = shard_outcomes(dest, tasks, stored, total=len(found.rows), run=run)
     outcomes = _counted(shards, len(found.rows), progress)
     rejected = [*found.rejected, *chain.from_iterable(one.rejected for one in outcomes)]
     _check_rejected(dest, rejected, _num_rows(outcomes), deal.max_rejected)
     _check_splits(dest, outcomes, rejected)
-    manifest = _manifest(outcomes, request, stored, found, len(rejected))
+    manifest = _manifest(outcomes, request, stored, found, divided=divided, rejected=len(rejected))
     if deal.without_leaks:
         workers = run.workers if isinstance(run, OnThisMachine) else None
         outcomes = drop_leaks(dest, manifest, outcomes, workers=workers, progress=progress)
         found.excluded[REASON] = manifest.num_rows - _num_rows(outcomes)
-        manifest = _manifest(outcomes, request, stored, found, len(rejected))
+        manifest = _manifest(
+            outcomes, request, stored, found, divided=divided, rejected=len(rejected)
+        )
     write_rejected(dest, rejected)
     drop_unlisted(dest, manifest)
     write_manifest(dest, manifest)
@@ -274,6 +287,8 @@ def _manifest(
     request: dict[str, RequestValue],
     stored: StoredAs,
     found: Scan,
+    *,
+    divided: Division,
     rejected: int,
 ) -> Manifest:
     counts: dict[SplitName, Counter[str]] = {split: Counter() for split in SPLITS}
@@ -290,10 +305,10 @@ def _manifest(
         shards=[one.entry for one in outcomes if one.entry is not None],
         classes={s: {name: counts[s][name] for name in EXPRESSIONS} for s in SPLITS},
         excluded=found.excluded,
-        remarks=found.remarks,
+        remarks=found.remarks | divided.remarks,
         rejected=rejected,
         labels=found.labels,
-        division=division(found.rows, request["validation_fraction"], request["seed"]),
+        division=divided.told,
         fingerprint=content_fingerprint(stored.image_size, stored.encoding, digests),
     )
 

@@ -105,6 +105,16 @@ def prepare_command(
     min_relfcs: Annotated[
         float | None, typer.Option(help="Leave out rows of a lower relFCs (Kaggle).")
     ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Regex for images' paths: what its first group (or all of it) matches stays in "
+            "one split; none: no groups, also of a known set."
+        ),
+    ] = None,
+    group_column: Annotated[
+        str | None, typer.Option(help="Column of such groups (persons, sequences).")
+    ] = None,
     max_rejected: Annotated[
         float, typer.Option(help="Stop when a larger part of the rows can't be used.")
     ] = 0.01,
@@ -142,6 +152,8 @@ def prepare_command(
             label_names=label_names,
             label_order=label_order,
             min_relfcs=min_relfcs,
+            group_by=group_by,
+            group_column=group_column,
             max_rejected=max_rejected,
             without_leaks=drop_leaks,
             run=_where(workers, address),

@@ -75,6 +75,8 @@ def audit_command(
             progress=advance,
         )
     _write_audit(found, console, csv)
+    if manifest.division:
+        _say(console, f"split: {manifest.division}")
     if sheet is not None:
         picture = audit_sheet(folder, manifest, found)
         write_atomically(sheet, lambda temporary: picture.save(temporary, "PNG"))

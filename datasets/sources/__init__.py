@@ -68,13 +68,15 @@ LABELS: dict[str, str] = {
 
 
 # What each layout makes of `SourceOptions`; another option would be ignored, so it is refused.
+_FOR_ALL = {"group_by"}
 _FOR_NUMBERS = ("label_names", "label_order")
+_COLUMNS = ("image_column", "label_column", "group_column")
 _OPTIONS = {
     "fer2013": {"csv"},
-    "hub-parquet": {*_FOR_NUMBERS, "image_column", "label_column"},
+    "hub-parquet": {*_FOR_NUMBERS, *_COLUMNS},
     "yolo": {*_FOR_NUMBERS},
     "class-folders": {*_FOR_NUMBERS, "min_relfcs"},
-    "csv-folder": {*_FOR_NUMBERS, "csv", "image_column", "label_column"},
+    "csv-folder": {*_FOR_NUMBERS, *_COLUMNS, "csv"},
 }
 
 
@@ -86,7 +88,7 @@ def choose_layout(path: Path, layout: str | None, options: SourceOptions) -> str
     """
     chosen = _choose(path, layout, options)
     for name, value in asdict(options).items():
-        if value is not None and name not in _OPTIONS.get(chosen, ()):
+        if value is not None and name not in {*_FOR_ALL, *_OPTIONS.get(chosen, ())}:
             users = ", ".join(one for one, used in _OPTIONS.items() if name in used)
             raise ConfigError(
                 f"--{name.replace('_', '-')} means nothing to the layout {chosen}: leave it out, "

@@ -1,9 +1,10 @@
 """What a source of labelled images is, and the rows that it yields."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +51,15 @@ class SourceRow(NamedTuple):
     origin: Origin
     box: Box | None = None
     """The face to crop to; None: the whole image is the face."""
+    file_name: str | None = None
+    """What the image's file is called, where `image_id` is not its path; forward slashes."""
+    group: str | None = None
+    """What `SourceOptions.group_column` holds; None: nothing, or there is no such column."""
+
+    @property
+    def path(self) -> str:
+        """What the source calls the image's file."""
+        return self.file_name or self.image_id
 
 
 class Numbered(NamedTuple):
@@ -96,6 +106,19 @@ def labelled(row: SourceRow, label: int | Number) -> AnyRow:
     return excluded(row.origin, label) if is_excluded(label) else row._replace(label=label)
 
 
+def in_group(row: AnyRow, group: str | None, file_name: str | None = None) -> AnyRow:
+    """Return a row with what tells its group, if it is one that may be used."""
+    if isinstance(row, Numbered):
+        return Numbered(row.row._replace(group=group, file_name=file_name))
+    if isinstance(row, SourceRow):
+        return row._replace(group=group, file_name=file_name)
+    return row
+
+
+NO_GROUPS: Final = "none"
+"""What `--group-by` says where there are to be no groups."""
+
+
 @dataclass(frozen=True)
 class SourceOptions:
     """What the user may say about a source; None leaves it to be found out."""
@@ -110,9 +133,14 @@ class SourceOptions:
     """The order that the numbers have, one of `label_orders.ORDERS`."""
     min_relfcs: float | None = None
     """Least `relFCs` (Kaggle's confidence of a label) of a row that is used."""
+    group_by: str | None = None
+    """Regular expression for `SourceRow.path`; what it captures is the row's group, which is not
+    parted; `NO_GROUPS`: there are none."""
+    group_column: str | None = None
+    """Column of the groups."""
 
     def __post_init__(self) -> None:
-        for name in ("csv", "image_column", "label_column", "label_names", "label_order"):
+        for name in _TEXTS:
             if getattr(self, name) == "":
                 raise ConfigError(f"{name} is empty: leave it out, or give a name")
         if self.label_names is not None and self.label_order is not None:
@@ -123,6 +151,20 @@ class SourceOptions:
             order_given(self.label_names)
         if self.label_order is not None and self.label_order not in ORDERS:
             order_named(self.label_order, ())
+        if self.group_by is not None and self.group_column is not None:
+            raise ConfigError("--group-by and --group-column both say what a group is: give one")
+        try:
+            re.compile(self.group_by or "")
+        except re.error as error:
+            raise ConfigError(
+                f"--group-by {self.group_by!r} is no regular expression ({error}): mend it"
+            ) from error
+
+
+_TEXTS: Final = (
+    *("csv", "image_column", "label_column", "label_names", "label_order"),
+    *("group_by", "group_column"),
+)
 
 
 class Source(Protocol):

@@ -4,6 +4,7 @@ The CSV lies at the top of the folder (or is given). Image paths are relative to
 folder `images` (`image`, `imgs`, `img`) beside it, or to the source. Labels are names or aliases in
 any case, or numbers of a count that must be known (see `datasets.numbered`). The split is that of a
 column (`split`, `usage`, `set`, ...), or else that of the images' folders (`train/...`, `val/...`).
+A column may be given that says which images are one group, such as those of one person.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from datasets.sources.base import (
     SourceOptions,
     SourceRow,
     excluded,
+    in_group,
     labelled,
 )
 from datasets.sources.csv_lines import csv_lines, first_fields
@@ -70,7 +72,9 @@ class CsvFolder:
                 yield Rejected(origin, f"the line has {len(fields)} column(s) only")
             else:
                 split = None if at.split is None else fields[at.split]
-                yield finder.row(origin, fields[at.image], fields[at.label], split)
+                group = "" if at.group is None else clean_text(fields[at.group].strip())
+                row = finder.row(origin, fields[at.image], fields[at.label], split)
+                yield in_group(row, group or None)
 
 
 class _Columns(NamedTuple):
@@ -78,10 +82,11 @@ class _Columns(NamedTuple):
     label: int
     split: int | None
     split_name: str
+    group: int | None
 
     @property
     def last(self) -> int:
-        return max(self.image, self.label, self.split or 0)
+        return max(self.image, self.label, self.split or 0, self.group or 0)
 
 
 def _splits(file: Path, at: _Columns) -> ListSplits:
@@ -178,11 +183,14 @@ def _position(names: Sequence[str], wanted: Sequence[str]) -> int | None:
 
 def _columns(file: Path, header: Sequence[str], options: SourceOptions) -> _Columns:
     names = [name.strip().casefold() for name in header]
-    positions = []
-    for kind, given, usual in (
+    columns = [
         ("image", options.image_column, _IMAGE_COLUMNS),
         ("label", options.label_column, _LABEL_COLUMNS),
-    ):
+    ]
+    if options.group_column is not None:
+        columns.append(("group", options.group_column, ()))
+    positions = []
+    for kind, given, usual in columns:
         wanted = usual if given is None else (given.strip().casefold(),)
         position = _position(names, wanted)
         if position is None:
@@ -194,4 +202,5 @@ def _columns(file: Path, header: Sequence[str], options: SourceOptions) -> _Colu
         positions.append(position)
     split = split_column([name if at not in positions else "" for at, name in enumerate(names)])
     name = "" if split is None else header[split].strip()
-    return _Columns(positions[0], positions[1], split, name)
+    image, label, *group = positions
+    return _Columns(image, label, split, name, group[0] if group else None)

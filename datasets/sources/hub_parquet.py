@@ -8,7 +8,8 @@ another one the labels: names, or numbers whose names stand in the file's metada
 each file's own, or that must be known (see `datasets.numbered`).
 
 Rows are numbered from 0, as `pandas` and `datasets` show them. `image_id` is `FILE:ROW`: the `path`
-of an image need not be unique, and may be missing.
+of an image need not be unique, and may be missing; it tells groups only. A column may be given that
+says which images are one group, such as those of one person.
 """
 
 import json
@@ -31,11 +32,12 @@ from datasets.sources.base import (
     Rejected,
     SourceOptions,
     SourceRow,
+    in_group,
     labelled,
 )
 from datasets.sources.label_names import LabelNames, UnnamedLabelError, named_code
 from datasets.sources.list_splits import ListSplits, column_splits, split_column
-from datasets.sources.parquet_images import DAMAGED, ParquetImage, damaged_file
+from datasets.sources.parquet_images import DAMAGED, ParquetImage, damaged_file, image_paths
 from datasets.sources.paths import PathRejectedError, clean_text, find_inside, is_junk
 from datasets.sources.split_names import TEST_SPLIT, Role, kind_of, roles
 
@@ -123,7 +125,8 @@ def _splits(files: Sequence[Path], options: SourceOptions) -> ListSplits:
 
 
 def _split_column(schema: pa.Schema, options: SourceOptions) -> str | None:
-    given = {str(one).strip().casefold() for one in (options.image_column, options.label_column)}
+    columns = (options.image_column, options.label_column, options.group_column)
+    given = {str(one).strip().casefold() for one in columns}
     free = [name if name.casefold() not in given else "" for name in schema.names]
     place = split_column(free)
     return None if place is None else schema.names[place]
@@ -155,12 +158,16 @@ class _File:
         names = _names(self.file, schema, label, options)
         _check_image(self.file, schema.field(image))
         split = None if splits is None else _split_column(schema, options)
+        groups = _group_column(self.file, schema, options)
         start = 0
         for group in range(parquet.num_row_groups):
-            wanted = [label] if split is None else [label, split]
+            wanted = [label, *(one for one in (split, groups) if one is not None)]
             table = parquet.read_row_group(group, columns=wanted, use_threads=False)
             labels = table.column(label).to_pylist()
-            words = [None] * len(labels) if split is None else table.column(split).to_pylist()
+            nothing = [None] * len(labels)
+            words = nothing if split is None else table.column(split).to_pylist()
+            of_group = nothing if groups is None else table.column(groups).to_pylist()
+            paths = image_paths(parquet, group, image) or nothing
             for row, (value, word) in enumerate(zip(labels, words, strict=True)):
                 origin = Origin(self.name, start + row)
                 used, left_out = (
@@ -172,7 +179,8 @@ class _File:
                     yield Excluded(origin, left_out or TEST_SPLIT)
                 else:
                     image_of = ParquetImage(self.file, group, row, image)
-                    yield _row(origin, value, names, used, image_of)
+                    found = _row(origin, value, names, used, image_of)
+                    yield in_group(found, _group(of_group[row]), paths[row])
             start += len(labels)
 
 
@@ -218,6 +226,28 @@ def _column(
             f"name one with --{kind}-column"
         )
     return found
+
+
+def _group_column(file: Path, schema: pa.Schema, options: SourceOptions) -> str | None:
+    if options.group_column is None:
+        return None
+    column = _column(file, schema, "group", options.group_column, ())
+    kind = schema.field(column).type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer)
+    if not any(is_one(kind) for is_one in (*kinds, pa.types.is_floating)):
+        raise DataError(
+            f"{file}: column {column!r} holds {kind}, no names or numbers of groups: "
+            "name another with --group-column"
+        )
+    return column
+
+
+def _group(value: object) -> str | None:
+    # A column of numbers with gaps is one of floats, if pandas wrote it.
+    if isinstance(value, float):
+        value = int(value) if value.is_integer() else None
+    return None if value is None else clean_text(str(value).strip()) or None
 
 
 def _check_image(file: Path, field: pa.Field) -> None:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from datasets.errors import DataError
 from datasets.images import UnreadableImageError
+from datasets.sources.paths import clean_text
 
 _WINDOW_ROWS = 64
 _WINDOWS = 3
@@ -60,6 +61,25 @@ def damaged_file(file: Path, error: Exception) -> DataError:
     return DataError(
         f"{file} is damaged or no Parquet file ({reason}): download it again, or delete it"
     )
+
+
+def image_paths(parquet: pq.ParquetFile, group: int, column: str) -> list[str | None] | None:
+    """Return what a row group calls the files of its images; None where it does not.
+
+    No bytes of images are read. A damaged column is none: what is damaged is told where images are
+    read.
+    """
+    kind = parquet.schema_arrow.field(column).type
+    if not pa.types.is_struct(kind) or kind.get_field_index("path") < 0:
+        return None
+    try:
+        table = parquet.read_row_group(group, columns=[f"{column}.path"], use_threads=False)
+        paths = table.column(0).combine_chunks().flatten()[0].to_pylist()
+    except DAMAGED:
+        return None
+    return [
+        clean_text(path.replace("\\", "/")) if isinstance(path, str) else None for path in paths
+    ]
 
 
 def _image_bytes(value: pa.Scalar) -> bytes:
