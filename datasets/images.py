@@ -19,6 +19,7 @@ import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError, __version__, features
 
 from datasets.errors import DataError
+from datasets.git_lfs import POINTER, is_pointer
 from datasets.manifest import Encoding
 
 ImageHWC = npt.NDArray[np.uint8]
@@ -209,7 +210,8 @@ def _opened(data: bytes) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnreadableImageError(_too_large("far over")) from error
     except UnidentifiedImageError as error:
-        raise UnreadableImageError("not an image of a known kind") from error
+        reason = POINTER if is_pointer(data) else "not an image of a known kind"
+        raise UnreadableImageError(reason) from error
     except Exception as error:
         # Pillow's plugins raise what their parsers meet (struct.error, ValueError, ...).
         raise UnreadableImageError(f"broken image header: {error}") from error

@@ -18,7 +18,14 @@ from datasets.label_orders import (
     shown_order,
 )
 from datasets.releases import order_by_counts
-from datasets.sources.base import AnyRow, Numbered, Rejected, SourceOptions, labelled
+from datasets.sources.base import (
+    AnyRow,
+    Numbered,
+    Rejected,
+    SourceOptions,
+    SourceRow,
+    labelled,
+)
 
 _NUMBERS_SHOWN = 24
 
@@ -41,7 +48,11 @@ def named(rows: Iterable[AnyRow], options: SourceOptions, source: str) -> Named:
     found = list(rows)
     images = Counter(row.row.label for row in found if isinstance(row, Numbered))
     if not images:
-        _refuse_unused(options, source)
+        # Where no row is left, that is what has to be told, not that none has a number.
+        if not any(isinstance(row, Rejected) for row in found) or any(
+            isinstance(row, SourceRow) for row in found
+        ):
+            _refuse_unused(options, source)
         return Named(found, None)
     order, why = _meaning(images, options, source)
     told = f"numbers {why}: {shown_order(order, images)}"

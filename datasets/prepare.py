@@ -20,7 +20,6 @@ from datasets.dealing import (
     shard_tasks,
 )
 from datasets.destination import (
-    REJECTED_NAME,
     check_destination,
     clear_half_written,
     drop_unlisted,
@@ -44,15 +43,14 @@ from datasets.manifest import (
     verify_shards,
     write_manifest,
 )
+from datasets.rejections import check_rejected, check_splits
 from datasets.shard_pool import OnThisMachine, RunTasks, shard_outcomes
 from datasets.shard_writer import ShardOutcome, StoredAs
-from datasets.sources import LABELS, SOURCES, Rejected, SourceOptions, choose_layout
+from datasets.sources import LABELS, SOURCES, SourceOptions, choose_layout
 from datasets.sources.drawn import DRAWN_SOURCE, DrawnFaces
 
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all)."""
-
-_REASONS_SHOWN = 5
 
 
 def prepare(
@@ -195,7 +193,7 @@ def _write_scanned(
     run: RunTasks | None,
     progress: Progress | None,
 ) -> Manifest:
-    _check_rejected(dest, found.rejected, len(found.rows), deal.max_rejected)
+    check_rejected(dest, found, found.rejected, len(found.rows), deal.max_rejected)
     if not found.rows:
         raise DataError(f"{request['source']} has no labelled image that can be used")
     divided = divide(found.rows, found.groups, deal.validation_fraction, deal.seed)
@@ -203,8 +201,8 @@ def _write_scanned(
     shards = shard_outcomes(dest, tasks, stored, total=len(found.rows), run=run)
     outcomes = _counted(shards, len(found.rows), progress)
     rejected = [*found.rejected, *chain.from_iterable(one.rejected for one in outcomes)]
-    _check_rejected(dest, rejected, _num_rows(outcomes), deal.max_rejected)
-    _check_splits(dest, outcomes, rejected)
+    check_rejected(dest, found, rejected, _num_rows(outcomes), deal.max_rejected)
+    check_splits(dest, outcomes, rejected)
     manifest = _manifest(outcomes, request, stored, found, divided=divided, rejected=len(rejected))
     if deal.without_leaks:
         workers = run.workers if isinstance(run, OnThisMachine) else None
@@ -248,38 +246,6 @@ def _counted(
 
 def _num_rows(outcomes: Iterable[ShardOutcome]) -> int:
     return sum(one.entry.rows for one in outcomes if one.entry is not None)
-
-
-def _check_rejected(
-    dest: Folder, rejected: Sequence[Rejected], kept: int, max_rejected: float
-) -> None:
-    total = kept + len(rejected)
-    if not rejected or len(rejected) <= max_rejected * total:
-        return
-    write_rejected(dest, rejected)
-    shown = "\n".join(
-        f"  {origin.file}{'' if origin.row is None else f', line {origin.row}'}: {reason}"
-        for origin, reason in rejected[:_REASONS_SHOWN]
-    )
-    raise DataError(
-        f"{len(rejected)} of {total} rows can't be used ({len(rejected) / total:.1%}, "
-        f"at most {max_rejected:.1%} may be):\n{shown}\n"
-        f"Those found so far are listed in {dest}/{REJECTED_NAME}. Mend the source, or allow more "
-        "with --max-rejected."
-    )
-
-
-def _check_splits(
-    dest: Folder, outcomes: Sequence[ShardOutcome], rejected: Sequence[Rejected]
-) -> None:
-    filled = {one.entry.split for one in outcomes if one.entry is not None}
-    for split in SPLITS:
-        if split not in filled:
-            write_rejected(dest, rejected)
-            raise DataError(
-                f"no image of {split} can be used: {dest}/{REJECTED_NAME} says why, row by row. "
-                "Mend the source, or hold out more with --validation-fraction."
-            )
 
 
 def _manifest(

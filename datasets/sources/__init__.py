@@ -20,8 +20,12 @@ from datasets.sources.base import (
 )
 from datasets.sources.class_folders import ClassFolders
 from datasets.sources.csv_folder import CsvFolder
+from datasets.sources.expw import ExpW
 from datasets.sources.fer2013 import Fer2013
+from datasets.sources.ferplus_tree import FerPlusTree
+from datasets.sources.hints import hint, refuse_packed
 from datasets.sources.hub_parquet import HubParquet
+from datasets.sources.named_files import NamedFiles
 from datasets.sources.raf_db import RafDb
 from datasets.sources.yolo import Yolo
 
@@ -41,7 +45,8 @@ __all__ = [
     "choose_layout",
 ]
 
-# Tried in this order: the first that recognises a folder reads it.
+# Tried in this order: the first that recognises a folder reads it. Those after the two general ones
+# are told by what these can't read, so that what the two have read stays theirs.
 SOURCES: dict[str, Source] = {
     "affectnet-2017": AffectNet2017(),
     "affectnet-aligned": AffectNetAligned(),
@@ -51,6 +56,9 @@ SOURCES: dict[str, Source] = {
     "yolo": Yolo(),
     "class-folders": ClassFolders(),
     "csv-folder": CsvFolder(),
+    "ferplus-tree": FerPlusTree(),
+    "expw": ExpW(),
+    "named-files": NamedFiles(),
 }
 
 
@@ -63,6 +71,9 @@ LABELS: dict[str, str] = {
     "yolo": "the names of data.yaml",
     "class-folders": "names of the folders, or of labels.csv",
     "csv-folder": "names in the CSV",
+    "ferplus-tree": "FER+'s votes",
+    "expw": "ExpW's labels 0 to 6, in its own list",
+    "named-files": "the names of the files, as JAFFE and KDEF have them",
 }
 """Where each layout has its labels from, if they are not numbers that had to be told."""
 
@@ -105,14 +116,20 @@ def _choose(path: Path, layout: str | None, options: SourceOptions) -> str:
         raise DataError(f"there is no source {path}: check the path")
     if path.is_dir() and not any(path.iterdir()):
         raise DataError(f"{path} is empty: give a folder of labelled images")
+    refuse_packed(path)
     if layout is not None:
         return layout
     if options.csv is not None:
         return "csv-folder"
-    for name, source in SOURCES.items():
-        if source.detect(path):
-            return name
+    found = _detected(path)
+    if found is not None:
+        return found
     raise DataError(
-        f"{path} looks like none of the known layouts ({known}): name one with --layout; "
+        hint(path, _detected)
+        or f"{path} looks like none of the known layouts ({known}): name one with --layout; "
         "a CSV of other column names needs --image-column and --label-column"
     )
+
+
+def _detected(path: Path) -> str | None:
+    return next((name for name, source in SOURCES.items() if source.detect(path)), None)

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.errors import DataError
+from datasets.git_lfs import POINTER, is_pointer
 from datasets.images import EXTENSIONS
 from datasets.labels import UnknownLabelError, is_excluded, parse_label
 from datasets.manifest import SplitName
@@ -150,6 +151,8 @@ def _label(data: bytes) -> int:
 def _single_value(data: bytes) -> object:
     if not data:
         raise _LabelRejectedError("empty file")
+    if is_pointer(data):
+        raise _LabelRejectedError(POINTER)
     try:
         size = _declared_size(data)
         if size == 1:

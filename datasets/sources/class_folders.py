@@ -27,13 +27,14 @@ from datasets.sources.base import (
     SourceRow,
     labelled,
 )
-from datasets.sources.csv_folder import CsvFolder
+from datasets.sources.csv_folder import names_images
 from datasets.sources.kaggle_csv import ClassFile, KaggleList, find_labels_csv, unless_out
 from datasets.sources.paths import FileFinder, clean_text, is_junk, subfolders
 from datasets.sources.split_names import TEST_SPLIT, Role, kind_of, no_split, roles
 
 UNLISTED = "not in labels.csv: the label of the folder is taken"
 LOOSE = "in no class folder"
+_EMPTY_SHOWN = 3
 
 
 class ClassFolders:
@@ -47,19 +48,22 @@ class ClassFolders:
         """
         if not _has_classes(path):
             return False
-        return find_labels_csv(path) is not None or not CsvFolder().detect(path)
+        return find_labels_csv(path) is not None or not names_images(path)
 
     def rows(self, path: Path, options: SourceOptions) -> Iterator[AnyRow]:
         """Yield the lines of `labels.csv` if there is one, then all other files by split and path.
 
-        Raises `DataError` if there is no folder of an expression, or if `options.min_relfcs` is
-        given and no `labels.csv` with a column `relFCs`.
+        A remark names each class folder that is empty, as one that was not unpacked may be.
+
+        Raises `DataError` if there is no folder of an expression, if all are empty, or if
+        `options.min_relfcs` is given and no `labels.csv` with a column `relFCs`.
         """
         if not _has_classes(path):
             raise DataError(
                 f"{path} has no folder named like an expression (Neutral, happy, 3, ...), "
                 "neither at its top nor under train/ and val/"
             )
+        yield from _empty(path)
         listing = find_labels_csv(path)
         finder = FileFinder(path, [path])
         if listing is None:
@@ -75,6 +79,19 @@ class ClassFolders:
             if file.name not in listed.named:
                 yield from _unlisted(finder, file, options)
         yield from _beside(path)
+
+
+def _empty(path: Path) -> Iterator[Remark]:
+    classes = [one for top in _tops(path) for one in subfolders(top) if _is_class(one.name)]
+    empty = [one for one in classes if next(_files(one), None) is None]
+    names = [repr(clean_text(one.relative_to(path).as_posix())) for one in empty]
+    if len(empty) == len(classes):
+        shown = ", ".join(names[:_EMPTY_SHOWN])
+        raise DataError(
+            f"{path} has class folders ({shown}{', ...' if len(names) > _EMPTY_SHOWN else ''}), "
+            "and all of them are empty: unpack or copy the images again"
+        )
+    yield from (Remark(f"class folder {name} is empty") for name in names)
 
 
 def _unlisted(finder: FileFinder, file: ClassFile, options: SourceOptions) -> Iterator[AnyRow]:

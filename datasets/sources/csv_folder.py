@@ -1,9 +1,12 @@
 """Source `csv-folder`: a folder of images with a CSV file that names image and label.
 
 The CSV lies at the top of the folder (or is given). Image paths are relative to the CSV, or to a
-folder `images` (`image`, `imgs`, `img`) beside it, or to the source. Labels are names or aliases in
-any case, or numbers of a count that must be known (see `datasets.numbered`). The split is that of a
-column (`split`, `usage`, `set`, ...), or else that of the images' folders (`train/...`, `val/...`).
+folder `images` (`image`, `imgs`, `img`) beside it, or to the source. A name without extension, or
+a number, is the one image of that stem, also in the folder of the split that the CSV's name tells
+(see `stems`): so are lists `number,exp` of AffectNet's aligned faces read. Labels are names or
+aliases in any case, or numbers of a count that must be known (see `datasets.numbered`). The split
+is that of a column (`split`, `usage`, `set`, ...), or else that of the images' folders
+(`train/...`, `val/...`).
 A column may be given that says which images are one group, such as those of one person.
 """
 
@@ -41,9 +44,14 @@ from datasets.sources.paths import (
     relative_name,
 )
 from datasets.sources.split_names import TEST_SPLIT
+from datasets.sources.stems import StemFinder, has_extension
 
 _IMAGE_COLUMNS = ("image", "path", "file", "filename", "image_path", "filepath", "pth", "img")
 _LABEL_COLUMNS = ("label", "emotion", "expression", "class", "category", "emotion_label")
+# Columns of people who have AffectNet's aligned faces, `train_set/images/12.jpg`. They may mean
+# other things, so they count where no CSV has any of the names above.
+_NUMBER_COLUMNS = (*_IMAGE_COLUMNS, "number")
+_EXP_COLUMNS = (*_LABEL_COLUMNS, "exp")
 _IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 
 
@@ -52,7 +60,7 @@ class CsvFolder:
 
     def detect(self, path: Path) -> bool:
         """Say whether `path` is a CSV or a folder with one at its top that has both columns."""
-        return any(_has_both_columns(file) for file in _csv_files(path))
+        return any(_has_both(file, _NUMBER_COLUMNS, _EXP_COLUMNS) for file in _csv_files(path))
 
     def rows(self, path: Path, options: SourceOptions) -> Iterator[AnyRow]:
         """Yield one row per line of the CSV. Raises `DataError` for no CSV or no such column."""
@@ -63,7 +71,8 @@ class CsvFolder:
         if header is None or isinstance(header.fields, str):
             raise DataError(f"{file} has no header line with the names of its columns")
         at = _columns(file, header.fields, options)
-        finder = _Finder(root, _image_folders(file.parent, root), _splits(file, at))
+        folders = _image_folders(file.parent, root)
+        finder = _Finder(root, folders, StemFinder(root, folders, file), _splits(file, at))
         for number, fields in lines:
             origin = Origin(file.name, number)
             if isinstance(fields, str):
@@ -111,6 +120,7 @@ class _Finder:
 
     root: Path
     folders: Sequence[Path]
+    stems: StemFinder
     splits: ListSplits
     seen: dict[str, int] = field(default_factory=dict)
 
@@ -125,16 +135,24 @@ class _Finder:
                 return Excluded(named, left_out or TEST_SPLIT)
             if isinstance(code, int) and is_excluded(code):
                 return excluded(named, code)
-            path = find_inside(self.root, self.folders, name)
+            path, image_id = self._found(name)
         except PathRejectedError as error:
             return Rejected(named, str(error))
         except UnknownLabelError:
             return Rejected(named, f"unknown label {clean_text(label)[:60]!r}")
-        image_id, number = clean_text(name), origin.row or 0
+        number = origin.row or 0
         first = self.seen.setdefault(image_id, number)
         if first != number:
             return Rejected(named, f"line {first} names this image already")
         return labelled(SourceRow(image_id, 0, role, path, named), code)
+
+    def _found(self, name: str) -> tuple[Path, str]:
+        """Return an image and its `image_id`. Raises `PathRejectedError`."""
+        if has_extension(name):
+            return find_inside(self.root, self.folders, name), clean_text(name)
+        path = self.stems.find(name)
+        known = path.name == Path(name).name
+        return path, clean_text(name if known else path.relative_to(self.root).as_posix())
 
 
 def _csv_files(path: Path) -> list[Path]:
@@ -155,7 +173,9 @@ def _chosen_csv(path: Path, options: SourceOptions) -> Path:
         return file
     files = _csv_files(path)
     if len(files) > 1:
-        files = [file for file in files if _has_both_columns(file)] or files
+        plain = [file for file in files if _has_both(file, _IMAGE_COLUMNS, _LABEL_COLUMNS)]
+        numbered = [file for file in files if _has_both(file, _NUMBER_COLUMNS, _EXP_COLUMNS)]
+        files = plain or numbered or files
     if len(files) == 1:
         return files[0]
     if not files:
@@ -170,11 +190,14 @@ def _image_folders(beside: Path, root: Path) -> list[Path]:
     return [folder for folder in folders if folder.is_dir()]
 
 
-def _has_both_columns(file: Path) -> bool:
+def names_images(path: Path) -> bool:
+    """Say whether a CSV at the top of a folder names images by path, and their labels."""
+    return any(_has_both(file, _IMAGE_COLUMNS, _LABEL_COLUMNS) for file in _csv_files(path))
+
+
+def _has_both(file: Path, images: Sequence[str], labels: Sequence[str]) -> bool:
     names = [name.strip().casefold() for name in first_fields(file)]
-    return _position(names, _IMAGE_COLUMNS) is not None and (
-        _position(names, _LABEL_COLUMNS) is not None
-    )
+    return _position(names, images) is not None and _position(names, labels) is not None
 
 
 def _position(names: Sequence[str], wanted: Sequence[str]) -> int | None:
@@ -184,8 +207,8 @@ def _position(names: Sequence[str], wanted: Sequence[str]) -> int | None:
 def _columns(file: Path, header: Sequence[str], options: SourceOptions) -> _Columns:
     names = [name.strip().casefold() for name in header]
     columns = [
-        ("image", options.image_column, _IMAGE_COLUMNS),
-        ("label", options.label_column, _LABEL_COLUMNS),
+        ("image", options.image_column, _NUMBER_COLUMNS),
+        ("label", options.label_column, _EXP_COLUMNS),
     ]
     if options.group_column is not None:
         columns.append(("group", options.group_column, ()))

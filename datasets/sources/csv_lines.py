@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from datasets.git_lfs import refuse_pointer
+
 
 class Line(NamedTuple):
     """A line that is not blank."""
@@ -17,11 +19,14 @@ class Line(NamedTuple):
 
 
 def csv_lines(file: Path) -> Iterator[Line]:
-    """Yield every line of a CSV that is not blank, the header included. Raises `OSError`.
+    """Yield every line of a CSV that is not blank, the header included.
+
+    Raises `OSError`, and `DataError` for a Git LFS pointer.
 
     A quoted field ends with its line: no list of images has line breaks in a field, and a stray
     quote would swallow all rows up to the next one.
     """
+    refuse_pointer(file)
     with file.open(encoding=_encoding(file), newline="", errors="replace") as stream:
         for number, text in enumerate(stream, start=1):
             try:

@@ -98,17 +98,25 @@ def _votes(
     if len(fields) <= max(at):
         return Votes(origin, problem=f"the line has {len(fields)} column(s) only")
     usage, name, *counts = (fields[place].strip() for place in at)
-    if not all(count.isascii() and count.isdigit() and len(count) < 4 for count in counts):
-        return Votes(origin, problem="the votes are not all whole numbers")
+    try:
+        label = majority(counts)
+    except ValueError as error:
+        return Votes(origin, problem=str(error))
     name = clean_text(name)[:300]
     first = first_line.setdefault(name, number) if name else number
     if first != number:
         return Votes(origin, problem=f"line {first} has this image name already")
-    label = _majority([int(count) for count in counts])
     return Votes(origin, clean_text(usage.casefold())[:60], name, label)
 
 
-def _majority(counts: list[int]) -> int:
+def majority(votes: Sequence[str]) -> int:
+    """Return the code 0 to 7, 9 or 10 with the most votes, of those in `VOTE_COLUMNS`' order.
+
+    9, uncertain, where several have as many. Raises `ValueError` for what is no number of votes.
+    """
+    if not all(vote.isascii() and vote.isdigit() and len(vote) < 4 for vote in votes):
+        raise ValueError("the votes are not all whole numbers")
+    counts = [int(vote) for vote in votes]
     columns = zip(VOTE_COLUMNS.values(), counts, strict=True)
     winners = [code for code, count in columns if count == max(counts)]
     return winners[0] if len(winners) == 1 else UNCERTAIN

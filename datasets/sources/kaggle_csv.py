@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datasets.errors import DataError
+from datasets.git_lfs import refuse_pointer
 from datasets.images import EXTENSIONS
 from datasets.labels import Number, UnknownLabelError, is_excluded, parse_free_label
 from datasets.sources.base import (
@@ -51,8 +52,12 @@ class ClassFile(NamedTuple):
 
 
 def find_labels_csv(path: Path) -> Path | None:
-    """Return `path/labels.csv` if there is one and it has the columns `pth` and `label`."""
+    """Return `path/labels.csv` if there is one and it has the columns `pth` and `label`.
+
+    Raises `DataError` for a Git LFS pointer: without the list the folders' labels would be taken.
+    """
     file = path / LABELS_NAME
+    refuse_pointer(file)
     if not file.is_file() or not {"pth", "label"} <= set(_folded(first_fields(file))):
         return None
     return file

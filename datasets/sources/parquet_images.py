@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datasets.errors import DataError
+from datasets.git_lfs import is_pointer_file, pointer_error
 from datasets.images import UnreadableImageError
 from datasets.sources.paths import clean_text
 
@@ -57,6 +58,8 @@ class ParquetImage:
 
 def damaged_file(file: Path, error: Exception) -> DataError:
     """Return the error that names a Parquet file that can't be read."""
+    if is_pointer_file(file):
+        return pointer_error(file)
     reason = str(error).strip().split("\n")[0][:300]
     return DataError(
         f"{file} is damaged or no Parquet file ({reason}): download it again, or delete it"

@@ -5,6 +5,9 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+NO_FILE = "no such file"
+"""Why a path of a list can't be used that leads to no file."""
+
 _JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 
@@ -60,7 +63,7 @@ def find_inside(root: Path, folders: Sequence[Path], name: str) -> Path:
         if not inside:
             raise PathRejectedError("a link leads out of the source")
         return candidate
-    raise PathRejectedError("no such file")
+    raise PathRejectedError(NO_FILE)
 
 
 class FileFinder:
@@ -95,7 +98,7 @@ class FileFinder:
             raise PathRejectedError(f"can't be read: {error.strerror}") from error
         except ValueError as error:  # A NUL, or a character that no file name here can have.
             raise PathRejectedError(f"can't be looked up: {error}") from error
-        raise PathRejectedError("no such file")
+        raise PathRejectedError(NO_FILE)
 
     def _exactly(self, path: str) -> str | None:
         inside = self._folder_is_inside(os.path.dirname(path))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from datasets.errors import DataError
+from datasets.git_lfs import refuse_pointer
 from datasets.label_orders import RAF_DB
 from datasets.manifest import SplitName
 from datasets.sources.base import (
@@ -28,6 +29,7 @@ from datasets.sources.base import (
     SourceRow,
 )
 from datasets.sources.paths import (
+    NO_FILE,
     FileFinder,
     PathRejectedError,
     clean_text,
@@ -101,6 +103,7 @@ def _find_list(path: Path) -> Path | None:
 
 
 def _lines(listing: Path) -> Iterator[tuple[int, str]]:
+    refuse_pointer(listing)
     with listing.open(encoding="utf-8-sig", errors="replace") as stream:
         for number, line in enumerate(stream, start=1):
             if line.strip():
@@ -174,6 +177,6 @@ def _find_image(finders: dict[str, FileFinder], name: str) -> tuple[Path, bool]:
     try:
         return Path(finders["aligned"].find(f"{stem}_aligned{dot}{extension}")), True
     except PathRejectedError as error:
-        if str(error) != "no such file":
+        if str(error) != NO_FILE:
             raise
     return Path(finders["original"].find(name)), False

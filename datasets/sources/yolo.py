@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from datasets.errors import DataError
+from datasets.git_lfs import POINTER, is_pointer, refuse_pointer
 from datasets.images import EXTENSIONS
 from datasets.labels import Number
 from datasets.manifest import SplitName
@@ -32,7 +33,7 @@ from datasets.sources.base import (
     labelled,
 )
 from datasets.sources.label_names import LabelNames, UnnamedLabelError, named_code
-from datasets.sources.paths import FileFinder, PathRejectedError, clean_text, is_junk
+from datasets.sources.paths import NO_FILE, FileFinder, PathRejectedError, clean_text, is_junk
 from datasets.sources.split_names import TEST_SPLIT, Role, kind_of, no_split, roles
 
 SMALL_BOX = "the box covers less than half of the image: the whole image is kept"
@@ -156,12 +157,14 @@ def _read_label(finder: FileFinder, name: str) -> tuple[int, float]:
         with open(finder.find(name), "rb") as stream:
             data = stream.read(_MAX_LABEL_BYTES + 1)
     except PathRejectedError as error:
-        reason = "no label file" if str(error) == "no such file" else f"label file: {error}"
+        reason = "no label file" if str(error) == NO_FILE else f"label file: {error}"
         raise _BadLabelError(reason) from error
     except OSError as error:
         raise _BadLabelError(f"label file: can't be read: {error.strerror}") from error
     if len(data) > _MAX_LABEL_BYTES:
         raise _BadLabelError(f"label file: larger than {_MAX_LABEL_BYTES >> 10} KiB")
+    if is_pointer(data):
+        raise _BadLabelError(f"label file: {POINTER}")
     lines = data.decode("utf-8-sig", "replace").split("\n")
     lines = [line for line in lines if line.strip()]
     if len(lines) != 1:
@@ -197,6 +200,7 @@ def _names(path: Path, options: SourceOptions) -> LabelNames:
 
 
 def _yaml_names(file: Path) -> LabelNames:
+    refuse_pointer(file)
     try:
         with file.open("rb") as stream:
             told: Any = yaml.safe_load(stream.read(_MAX_YAML_BYTES))

@@ -11,8 +11,11 @@ from datasets.synthetic.affectnet_2017 import write_affectnet_2017
 from datasets.synthetic.affectnet_aligned import write_affectnet_aligned
 from datasets.synthetic.base import FaceKey, Kept, Progress, Request, Truth, WriteLayout
 from datasets.synthetic.class_folders import write_class_folders
+from datasets.synthetic.expw import write_expw
 from datasets.synthetic.fer2013 import write_fer2013
+from datasets.synthetic.ferplus_tree import write_ferplus_tree
 from datasets.synthetic.hub_parquet import write_hub_parquet
+from datasets.synthetic.named_files import write_named_files
 from datasets.synthetic.raf_db import write_raf_db
 from datasets.synthetic.yolo import write_yolo
 
@@ -27,6 +30,9 @@ LAYOUTS: dict[str, WriteLayout] = {
     "yolo": write_yolo,
     "fer2013": write_fer2013,
     "raf-db": write_raf_db,
+    "ferplus-tree": write_ferplus_tree,
+    "expw": write_expw,
+    "named-files": write_named_files,
 }
 
 

@@ -1,7 +1,7 @@
 """What is drawn, and what a reader of it must find: the parts that all layouts share."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -9,10 +9,12 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from datasets.dealing import Deal
 from datasets.drawn import draw_face, drawn_labels, face_index
 from datasets.errors import ConfigError
 from datasets.manifest import SPLITS, SplitName
 from datasets.parallel import num_cores, ordered_map, process_pool
+from datasets.splits import validation_rows
 
 
 class FaceKey(NamedTuple):
@@ -87,6 +89,20 @@ class Truth:
     """Rows by reason, as in the manifest."""
     remarks: Counter[str] = field(default_factory=Counter)
     """Rows by remark, as in the manifest."""
+
+
+def divided(labels: Mapping[str, int]) -> dict[str, Kept]:
+    """Return what `prepare` makes, unless told otherwise, of images whose source has no split.
+
+    `labels` has the code of each image by `image_id`, in the order of the source; of images that
+    turn out to be broken too, since they are dealt before they are read.
+    """
+    usual = Deal()
+    chosen = validation_rows(list(labels.values()), usual.validation_fraction, usual.seed)
+    return {
+        name: Kept("validation" if place in chosen else "train", label)
+        for place, (name, label) in enumerate(labels.items())
+    }
 
 
 Progress = Callable[[int, int], None]

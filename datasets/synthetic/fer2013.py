@@ -78,7 +78,7 @@ class _Copy:
         if shown != key.label:
             self.truth.remarks[DISAGREE] += 1
         name = self._add(
-            str(EMOTIONS.index(shown)), _pixels(grey), _USAGES[key.split], _clear_votes(key)
+            str(EMOTIONS.index(shown)), _pixels(grey), _USAGES[key.split], clear_votes(key)
         )
         self.truth.kept[name] = Kept(key.split, key.label)
 
@@ -137,7 +137,7 @@ def _pixels(grey: bytes) -> str:
     return " ".join(map(str, grey))
 
 
-def _clear_votes(key: FaceKey) -> dict[str, int]:
+def clear_votes(key: FaceKey) -> dict[str, int]:
     """Return ten votes with a majority for the face's label."""
     names = {code: name for name, code in VOTE_COLUMNS.items()}
     dice = key.dice()
