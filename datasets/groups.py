@@ -55,6 +55,9 @@ def find_groups(rows: Sequence[SourceRow], options: SourceOptions, source: str) 
         pattern = re.compile(options.group_by)
         told = f"--group-by {options.group_by}"
         return _grouped(rows, [_match(pattern, row.path) for row in rows], told, source)
+    if any(row.group is not None for row in rows):
+        told = "what the layout tells; --group-by none turns it off"
+        return _grouped(rows, [row.group for row in rows], told, source)
     return _by_known_names(rows, source)
 
 

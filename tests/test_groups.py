@@ -616,3 +616,14 @@ def test_what_was_grouped_is_printed_wherever_shards_are_looked_at(tmp_path: Pat
         code, output = command("data", "prepare", source, tmp_path / "other", *bad)
         assert code == 2, output
         assert bad[0] in output
+
+
+def test_faces_of_one_photograph_stay_in_one_split(tmp_path: Path) -> None:
+    for number in range(12):
+        write_picture(tmp_path / "origin" / f"{number}.png", number)
+    lines = [f"{n}.png {face} 2 3 13 15 22.9 {face}" for n in range(12) for face in (0, 3, 6)]
+    (tmp_path / "label.lst").write_text("\n".join(lines) + "\n")
+    manifest = prepare(tmp_path, tmp_path.parent / f"{tmp_path.name}-shards", image_size=16)
+    assert manifest.classes["validation"]["Anger"] == manifest.classes["validation"]["Neutral"] > 0
+    assert "of 12 groups (what the layout tells" in manifest.division
+    assert "both splits" not in manifest.division

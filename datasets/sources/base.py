@@ -54,7 +54,7 @@ class SourceRow(NamedTuple):
     file_name: str | None = None
     """What the image's file is called, where `image_id` is not its path; forward slashes."""
     group: str | None = None
-    """What `SourceOptions.group_column` holds; None: nothing, or there is no such column."""
+    """By what its layout tells, or what `SourceOptions.group_column` holds; None: nothing."""
 
     @property
     def path(self) -> str:

@@ -6,8 +6,7 @@ confidence that is not read, and the label: 0 angry, 1 disgust, 2 fear, 3 happy,
 6 neutral. The images lie in `image/origin/`, `origin/` or `image/`. ExpW has no Contempt.
 
 An `image_id` is `NAME:FACE`, as an image may have several faces. ExpW has no split, so `prepare`
-makes one, face by face: two faces of one photograph may come into different splits. Nothing keeps
-them together yet; that is for whoever knows groups of rows.
+makes one, photograph by photograph: each is a group (see `datasets.groups`).
 (Zhang, Luo, Loy and Tang, From Facial Expression Recognition to Interpersonal Relation Prediction,
 IJCV 126, 2018.)
 """
@@ -128,7 +127,7 @@ class _Reader:
         first = self.first_line.setdefault(image_id, number)
         if first != number:
             return Rejected(origin, f"line {first} names this face of the image already")
-        return SourceRow(image_id, code, None, file, origin, bounds)
+        return SourceRow(image_id, code, None, file, origin, bounds, group=name)
 
 
 def _face(text: str) -> int:

@@ -7,8 +7,7 @@ lie at the top or in folders there, as KDEF has one for each person; case does n
 
 It is this layout where at least 90 % of the image files have such a name; the others are rejected
 by name. Folders that name splits (`split_names`) are the split. Neither set has one of its own, so
-`prepare` makes one, image by image: a person may come into both splits. Nothing keeps a person's
-images together yet; that is for whoever knows groups of rows.
+`prepare` makes one, person by person: their names are known to `datasets.groups`.
 (Lyons, Akamatsu, Kamachi and Gyoba, FG 1998; Lundqvist, Flykt and Öhman, KDEF, 1998.)
 """
 
