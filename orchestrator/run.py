@@ -18,6 +18,7 @@ from orchestrator.forecast import Forecast, measured_rates
 from orchestrator.nodes import nodes_of
 from orchestrator.plan import Plan, Resources, make_plan
 from orchestrator.preflight import (
+    audit_text,
     check_fingerprint,
     check_keras_backend,
     check_probes,
@@ -220,6 +221,7 @@ def _document(
             encoding=manifest.encoding,
             classes={str(split): counts for split, counts in manifest.classes.items()},
             source=manifest.source,
+            audit=audit_text(store, shards, manifest),
         ),
         keras_backend=keras_backend(),
     )

@@ -54,6 +54,8 @@ class RunData(BaseModel):
     encoding: str
     classes: dict[str, dict[str, int]]
     source: str = ""
+    audit: str = ""
+    """What an audit of the shards had found when the run was made, for people; empty for none."""
 
     @property
     def rows(self) -> dict[str, int]:
