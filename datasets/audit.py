@@ -1,15 +1,16 @@
 """Duplicates in a directory of shards: exact and near, within a split and across.
 
 `audit` reads top-down: describe every image, take equal pixels together, find near duplicates
-among what is left, form groups. An image of training that validation holds too is a leak: a model
-would be tested on what it has learnt by heart.
+among what is left, and copies of which only the name tells, form groups. An image of training that
+validation holds too is a leak: a model would be tested on what it has learnt by heart.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
+from datasets.copy_names import name_families
 from datasets.described import DescribedImages, Progress, describe_images
 from datasets.duplicate_groups import Nodes, Relation, Relations
 from datasets.folder import Place
@@ -18,7 +19,7 @@ from datasets.labels import EXPRESSIONS
 from datasets.manifest import Manifest, SplitName
 from datasets.near_duplicates import Search, hash_distance, incomplete, near_pairs
 from datasets.parallel import num_cores
-from datasets.perceptual_hash import HASH_BITS
+from datasets.perceptual_hash import HASH_BITS, similarity
 
 __all__ = [
     "DEFAULT_THRESHOLD",
@@ -33,7 +34,7 @@ __all__ = [
 DEFAULT_THRESHOLD: Final = 6
 """Bits of 96 in which the hashes of near duplicates may differ."""
 
-Kind = Literal["exact", "near"]
+Kind = Literal["exact", "near", "name"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Member:
     row: int
     """Row of the shard, from 0."""
     kind: Kind
-    """exact: `duplicate_of` has the same pixels, however encoded; near: it is the same picture."""
+    """exact: `duplicate_of` has the same pixels, however encoded; near: it is the same picture;
+    name: only their names say so, and one of the two is of the other split."""
     duplicate_of: str
     """The image that it is most like: one of the other split if there is any there."""
     distance: int
@@ -61,6 +63,8 @@ class Member:
     """Whether it is a duplicate of an image of the other split."""
     conflict: bool
     """Whether it is a duplicate of an image with another label."""
+    equal: int
+    """How many other images, of either split, have the same pixels."""
 
     @property
     def expression(self) -> str:
@@ -73,7 +77,7 @@ class Group:
     """Images that are duplicates of each other, directly or through others."""
 
     kind: Kind
-    """exact if all have the same pixels."""
+    """exact if all have the same pixels; name if only names tell of what is in both splits."""
     members: tuple[Member, ...]
     """Two or more; leaks first, then conflicts, then in the order of the data set."""
 
@@ -106,13 +110,25 @@ class Audit:
         for group in self.groups:
             yield from group.members
 
-    def num_leaked(self, split: SplitName) -> int:
-        """Return how many images of `split` are duplicates of images of the other split."""
-        return sum(one.leak for one in self.members() if one.split == split)
+    def num_leaked(self, split: SplitName, kind: Kind | None = None) -> int:
+        """Return how many images of `split` are duplicates of images of the other split.
+
+        With a `kind`, those alone: exact ones have the same pixels as an image of the other split.
+        """
+        leaks = (one for one in self.members() if one.leak and one.split == split)
+        return sum(kind in (None, one.kind) for one in leaks)
 
     def num_duplicates(self) -> int:
         """Return how many images have a duplicate."""
         return sum(len(group.members) for group in self.groups)
+
+    def num_equal(self) -> int:
+        """Return how many images have the same pixels as another, in whatever split that is."""
+        return sum(one.equal > 0 for one in self.members())
+
+    def num_named(self) -> int:
+        """Return how many images have a copy in the other split of which only the name tells."""
+        return sum(one.kind == "name" for one in self.members())
 
     def num_conflicts(self) -> int:
         """Return how many images are duplicates of images with another label."""
@@ -143,6 +159,7 @@ def audit(
     relations = Relations(nodes)
     for pairs in near_pairs(search):
         relations.add(pairs)
+    relations.add_named(_named_pairs(described, nodes))
     found = _Found(described, nodes, relations)
     groups = sorted(map(found.group, relations.groups()), key=_worst_first)
     return Audit(len(described.image_ids), threshold, tuple(groups), incomplete(search))
@@ -154,6 +171,17 @@ def leaked_train_ids(audit: Audit) -> frozenset[str]:
     Without them no validation image has a duplicate in training: an audit finds no leak.
     """
     return frozenset(one.image_id for one in audit.members() if one.leak and one.split == "train")
+
+
+def _named_pairs(described: DescribedImages, nodes: Nodes) -> Iterator[tuple[int, int]]:
+    """Yield the nodes of images and of their copies in the other split, by their names."""
+    for family in name_families(described.image_ids, described.labels.tolist()):
+        first_of = {int(described.splits[image]): image for image in reversed(family)}
+        for image in family if len(first_of) > 1 else ():
+            node = int(nodes.of_image[image])
+            other = int(nodes.of_image[first_of[1 - int(described.splits[image])]])
+            if node != other:
+                yield node, other
 
 
 def _worst_first(group: Group) -> tuple[bool, bool, bool, int]:
@@ -180,8 +208,7 @@ class _Found:
             images_of[self._place(image)].append(image)
         members = [self._member(image, images_of) for image in images]
         members.sort(key=lambda one: (not one.leak, not one.conflict))
-        same_pixels = len({place.node for place in images_of}) == 1
-        return Group("exact" if same_pixels else "near", tuple(members))
+        return Group(_kind(images_of, members), tuple(members))
 
     def _place(self, image: int) -> _Place:
         return _Place(int(self.nodes.of_image[image]), int(self.described.splits[image]))
@@ -198,20 +225,26 @@ class _Found:
         distance = hash_distance(
             described.hashes[0, image], described.hashes[0, other], relation.mirrored
         )
+        equal = sum(len(images_of.get(_Place(node, each), ())) for each in (0, 1)) - 1
         return Member(
             split=described.split(image),
             image_id=described.image_ids[image],
             label=label,
             shard=shard.file,
             row=row,
-            kind="exact" if relation.node == node else "near",
+            kind="name" if relation.by_name else "exact" if relation.node == node else "near",
             duplicate_of=described.image_ids[other],
             distance=int(distance),
-            similarity=relation.similarity,
+            similarity=self._similarity(image, other) if relation.by_name else relation.similarity,
             mirrored=relation.mirrored,
             leak=leak,
             conflict=self.relations.labels(node) & ~(1 << label) != 0,
+            equal=equal,
         )
+
+    def _similarity(self, image: int, other: int) -> float:
+        fine = self.described.fine
+        return float(similarity(fine[[image]], fine[[other]])[0])
 
     def _closest(
         self, image: int, place: _Place, images_of: dict[_Place, list[int]]
@@ -224,3 +257,10 @@ class _Found:
         if relation is None:
             raise AssertionError(f"image {image} is in a group without a duplicate")
         return images_of[_Place(relation.node, place.split)][0], relation
+
+
+def _kind(images_of: Mapping[_Place, list[int]], members: Iterable[Member]) -> Kind:
+    """Return the kind of a group of these members."""
+    if len({place.node for place in images_of}) == 1:
+        return "exact"
+    return "name" if all(one.kind == "name" for one in members) else "near"

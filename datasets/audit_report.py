@@ -30,6 +30,7 @@ COLUMNS: Final = (
     "mirrored",
     "leak",
     "conflict",
+    "equal",
 )
 """Of the CSV: one line for each image that has a duplicate (`audit.Member` explains them)."""
 
@@ -40,8 +41,9 @@ def write_audit_csv(path: Path, audit: Audit) -> None:
     """Write one line for each image that has a duplicate, leaks first, atomically.
 
     `group` counts from 1, the worst first; `kind` says whether the image and `duplicate_of` have
-    the same pixels (exact) or are the same picture (near); `row` counts from 0; `distance` is in
-    bits of 96; `mirrored`, `leak` and `conflict` are yes or no.
+    the same pixels (exact), are the same picture (near), or are so by their names alone (name);
+    `row` counts from 0; `distance` is in bits of 96; `mirrored`, `leak` and `conflict` are yes or
+    no; `equal` counts the other images with the same pixels.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -67,6 +69,7 @@ def _fields(member: Member) -> tuple[str | int, ...]:
         _yes(member.mirrored),
         _yes(member.leak),
         _yes(member.conflict),
+        member.equal,
     )
 
 

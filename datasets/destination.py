@@ -17,7 +17,10 @@ REJECTED_NAME = "rejected.csv"
 _SPLIT = f"({'|'.join(SPLITS)})/"
 _SHARD = re.compile(_SPLIT + r"\d{5}\.(arrow|tfrecord)")
 _HALF = re.compile(_SPLIT + r"\.\d{5}\.[0-9a-f]+\.tmp\.(arrow|tfrecord)")
-_TOP = re.compile(r"rejected\.csv|\.(manifest|rejected)\.[0-9a-f]+\.tmp\.(json|csv)")
+# `audit.json` is of shards that were finished once: without a manifest it says nothing any more.
+_TOP = re.compile(
+    r"rejected\.csv|audit\.json|\.(manifest|rejected|audit)\.[0-9a-f]+\.tmp\.(json|csv)"
+)
 
 
 def finished_manifest(dest: Folder, request: Mapping[str, RequestValue]) -> Manifest | None:

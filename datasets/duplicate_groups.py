@@ -1,6 +1,7 @@
 """Which images are duplicates of which, directly and through others."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -50,20 +51,23 @@ class Nodes:
 
 
 class Relation(NamedTuple):
-    """How an image's closest near duplicate relates to it."""
+    """How an image's closest near duplicate relates to it, or else a copy of it by its name."""
 
     node: int
     similarity: float
+    """Of a copy by its name NaN: pixels have not found it."""
     mirrored: bool
+    by_name: bool = False
 
 
 class Relations:
-    """Near duplicates among nodes, taken up pair by pair; no pair is kept."""
+    """Near duplicates among nodes, and copies by name, taken up pair by pair; no pair is kept."""
 
     def __init__(self, nodes: Nodes) -> None:
         count = len(nodes.first)
         self._nodes = nodes
         self._closest = np.full((2, count), _NONE, np.int64)
+        self._named: tuple[dict[int, int], dict[int, int]] = ({}, {})
         self._parent = list(range(count))
         self._splits = nodes.splits.copy()
         self._labels = nodes.labels.copy()
@@ -79,22 +83,36 @@ class Relations:
                 has = (self._nodes.splits[other] >> split & 1).astype(np.bool_)
                 np.minimum.at(self._closest[split], node[has], code[has] + other[has])
         for left, right in zip(pairs.left.tolist(), pairs.right.tolist(), strict=True):
-            first, second = sorted((self._root(left), self._root(right)))
-            self._parent[second] = first
+            self._join(left, right)
+
+    def add_named(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """Take up pairs of nodes that are copies by their names; of a node the first one counts."""
+        for left, right in pairs:
+            for node, other in ((left, right), (right, left)):
+                self._splits[node] |= self._nodes.splits[other]
+                self._labels[node] |= self._nodes.labels[other]
+                for split in (0, 1):
+                    if self._nodes.splits[other] >> split & 1:
+                        self._named[split].setdefault(node, other)
+            self._join(left, right)
 
     def splits(self, node: int) -> int:
-        """Return the splits of a node and of its near duplicates, as in `Nodes.splits`."""
+        """Return the splits of a node and of what it is related to, as in `Nodes.splits`."""
         return int(self._splits[node])
 
     def labels(self, node: int) -> int:
-        """Return the labels of a node and of its near duplicates, as in `Nodes.labels`."""
+        """Return the labels of a node and of what it is related to, as in `Nodes.labels`."""
         return int(self._labels[node])
 
     def closest(self, node: int, split: int) -> Relation | None:
-        """Return the near duplicate of a node in split 0 or 1 that is most like it, if any."""
+        """Return the near duplicate of a node in split 0 or 1 that is most like it, if any.
+
+        Where there is none, it is a copy by its name.
+        """
         code = int(self._closest[split, node])
         if code == _NONE:
-            return None
+            named = self._named[split].get(node)
+            return None if named is None else Relation(named, math.nan, False, by_name=True)
         unlike, rest = divmod(code, 2 * _MIRRORED)
         mirrored, other = divmod(rest, _MIRRORED)
         return Relation(other, 1.0 - unlike / _UNLIKENESS_STEPS, bool(mirrored))
@@ -108,6 +126,10 @@ class Relations:
         for members in np.split(order, borders):
             if len(members) > 1:
                 yield members.tolist()
+
+    def _join(self, left: int, right: int) -> None:
+        first, second = sorted((self._root(left), self._root(right)))
+        self._parent[second] = first
 
     def _root(self, node: int) -> int:
         parent = self._parent

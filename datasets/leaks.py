@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from datasets.audit import Progress, audit, leaked_train_ids
 from datasets.folder import Folder
@@ -12,6 +13,16 @@ from datasets.shards import ShardRow, read_checked
 
 REASON = "also in validation"
 """What such images are counted under in the manifest."""
+BY_NAME = "by its name a copy of a validation image"
+"""The same for those of which only the name tells."""
+
+
+class WithoutLeaks(NamedTuple):
+    """What is left of the shards."""
+
+    outcomes: list[ShardOutcome]
+    dropped: dict[str, int]
+    """Images by reason."""
 
 
 def drop_leaks(
@@ -21,18 +32,20 @@ def drop_leaks(
     *,
     workers: int | None = None,
     progress: Progress | None = None,
-) -> list[ShardOutcome]:
+) -> WithoutLeaks:
     """Audit the shards, and write those of training anew without images that validation holds.
 
     `manifest` describes `outcomes`, and need not be written yet. A training image goes when it is
-    an exact or a near duplicate of a validation image (see `datasets.audit`). `workers`
-    processes decode, and `progress` counts the images (see `audit`). Returns the outcomes of the
-    shards as they are now.
+    an exact or a near duplicate of a validation image, or by its name a copy of one (see
+    `datasets.audit`). `workers` processes decode, and `progress` counts the images (see `audit`).
     """
-    leaked = leaked_train_ids(audit(dest, manifest, workers=workers, progress=progress))
-    if not leaked:
-        return list(outcomes)
-    return [_without(dest, manifest, one, leaked) for one in outcomes]
+    found = audit(dest, manifest, workers=workers, progress=progress)
+    leaked = leaked_train_ids(found)
+    kept = [_without(dest, manifest, one, leaked) for one in outcomes] if leaked else list(outcomes)
+    rows = sum(one.entry.rows for one in kept if one.entry is not None)
+    named = found.num_leaked("train", "name")
+    dropped = {REASON: manifest.num_rows - rows - named} | ({BY_NAME: named} if named else {})
+    return WithoutLeaks(kept, dropped)
 
 
 def _without(

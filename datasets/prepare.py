@@ -31,7 +31,7 @@ from datasets.errors import DataError
 from datasets.folder import Folder, LocalFolder, Place, as_folder
 from datasets.journal import JOURNAL_NAME, journal
 from datasets.labels import EXPRESSIONS
-from datasets.leaks import REASON, drop_leaks
+from datasets.leaks import drop_leaks
 from datasets.manifest import (
     SPLITS,
     Encoding,
@@ -206,8 +206,9 @@ def _write_scanned(
     manifest = _manifest(outcomes, request, stored, found, divided=divided, rejected=len(rejected))
     if deal.without_leaks:
         workers = run.workers if isinstance(run, OnThisMachine) else None
-        outcomes = drop_leaks(dest, manifest, outcomes, workers=workers, progress=progress)
-        found.excluded[REASON] = manifest.num_rows - _num_rows(outcomes)
+        left = drop_leaks(dest, manifest, outcomes, workers=workers, progress=progress)
+        outcomes = left.outcomes
+        found.excluded.update(left.dropped)
         manifest = _manifest(
             outcomes, request, stored, found, divided=divided, rejected=len(rejected)
         )

@@ -15,7 +15,8 @@ from orchestrator.progress_bar import bar
 from orchestrator.terminal import Terminal
 
 if TYPE_CHECKING:
-    from datasets.audit import Audit
+    from datasets.audit_record import AuditRecord
+    from datasets.folder import Folder
 
 Shards = Annotated[str, typer.Argument(help="A directory of shards, or s3://… or gs://….")]
 
@@ -26,6 +27,7 @@ def inspect_command(
     per_class: Annotated[int, typer.Option(help="Faces of each class and split there.")] = 6,
 ) -> None:
     """Say what shards hold, beside the paper's counts and the known releases."""
+    from datasets.audit_record import read_record
     from datasets.contact_sheet import contact_sheet
     from datasets.inspection import inspect_shards
     from datasets.manifest import read_manifest
@@ -36,6 +38,8 @@ def inspect_command(
     folder = as_folder(dest)
     manifest = read_manifest(folder)
     print_inspection(inspect_shards(manifest), folder, console)
+    record = read_record(folder, manifest)
+    _say(console, f"audit: {record.text}" if record else "audit: none is stored (`data audit`)")
     if sheet is not None:
         picture = contact_sheet(folder, manifest, per_class)
         write_atomically(sheet, lambda temporary: picture.save(temporary, "PNG"))
@@ -54,10 +58,14 @@ def audit_command(
     workers: Annotated[
         int | None, typer.Option(help="Processes; default: one for each core.")
     ] = None,
+    store: Annotated[
+        bool, typer.Option(help="Keep the figures beside the shards, in audit.json, for reports.")
+    ] = True,
 ) -> None:
     """Find exact and near duplicates, leaks from training into validation first."""
     from datasets.audit import DEFAULT_THRESHOLD, audit
-    from datasets.audit_report import audit_sheet
+    from datasets.audit_record import record_of
+    from datasets.audit_report import audit_sheet, write_audit_csv
     from datasets.manifest import read_manifest
 
     console = Terminal()
@@ -74,21 +82,34 @@ def audit_command(
             workers=workers,
             progress=advance,
         )
-    _write_audit(found, console, csv)
+    record = record_of(found, manifest)
+    print_audit(record, console)
+    write_audit_csv(csv, found)
+    _say(console, f"all of them: {csv}")
     if manifest.division:
         _say(console, f"split: {manifest.division}")
     if sheet is not None:
         picture = audit_sheet(folder, manifest, found)
         write_atomically(sheet, lambda temporary: picture.save(temporary, "PNG"))
         _say(console, f"the worst groups: {sheet}")
+    if store:
+        _store(record, folder, console)
 
 
-def _write_audit(found: "Audit", console: Console, csv: Path) -> None:
-    from datasets.audit_report import write_audit_csv
+def _store(record: "AuditRecord", folder: "Folder", console: Console) -> None:
+    """Keep the figures beside the shards; they may lie where nothing can be written."""
+    from datasets.audit_record import AUDIT_NAME, write_record
 
-    print_audit(found, console)
-    write_audit_csv(csv, found)
-    _say(console, f"all of them: {csv}")
+    try:
+        write_record(folder, record)
+        _say(console, f"figures for reports: {folder}/{AUDIT_NAME}")
+    except OSError as error:
+        reason = error.strerror or error
+        _say(
+            console,
+            f"{folder}/{AUDIT_NAME} can't be written ({reason}): runs from these shards will not "
+            "tell of this audit",
+        )
 
 
 def _check_png(path: Path | None) -> None:

@@ -12,7 +12,7 @@ from datasets.labels import EXPRESSIONS
 from datasets.manifest import Manifest
 
 if TYPE_CHECKING:
-    from datasets.audit import Audit
+    from datasets.audit_record import AuditRecord
     from datasets.inspection import Inspection
 
 
@@ -90,20 +90,23 @@ def _inspection_lines(found: "Inspection") -> list[str]:
     return lines + [f"{remark}: {count:,}" for remark, count in found.remarks.items()]
 
 
-def print_audit(found: "Audit", console: Console) -> None:
+def print_audit(found: "AuditRecord", console: Console) -> None:
     """Print how many images are duplicates, of which kind."""
-    exact = sum(one.kind == "exact" for one in found.members())
     lines = [
-        f"{found.images:,} images compared, {len(found.groups):,} groups of duplicates",
-        f"images with a duplicate: {found.num_duplicates():,} ({exact:,} with equal pixels)",
-        f"training images that validation holds too: {found.num_leaked('train'):,}",
-        f"validation images that training holds too: {found.num_leaked('validation'):,}",
-        f"images labelled otherwise elsewhere: {found.num_conflicts():,}",
+        f"{found.images:,} images compared, {found.groups:,} groups of duplicates",
+        f"images with a duplicate: {found.duplicates}",
+        f"training images that validation holds too: {found.leaks['train']}",
+        f"validation images that training holds too: {found.leaks['validation']}",
+        f"images labelled otherwise elsewhere: {found.conflicts:,}",
     ]
     if found.incomplete:
         lines.append(
             f"{found.incomplete:,} images are like thousands of others: not all their pairs were "
             "compared"
         )
+    lines.append(
+        "copies rotated by 5 degrees or more, cropped or moved by 5 %, or inverted are found by "
+        "their names alone"
+    )
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)

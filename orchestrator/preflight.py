@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from datasets.audit_record import read_record
 from datasets.cache import stage
 from datasets.errors import ConfigError
 from datasets.files import write_data
@@ -63,6 +64,19 @@ def open_data(config: RunConfig, store: RunStore, console: Console) -> tuple[Fol
                 progress=advance,
             )
     return shards, _fitting_manifest(config, shards)
+
+
+def audit_text(store: RunStore, shards: Folder, manifest: Manifest) -> str:
+    """What an audit of the shards has found, for people; empty where none is known.
+
+    A run keeps what it knew: the shards that it goes on with may be another copy of the same.
+    """
+    record = read_record(shards, manifest)
+    if record is not None:
+        return record.text
+    earlier = store.read()
+    same = earlier is not None and earlier.data.fingerprint == manifest.fingerprint
+    return earlier.data.audit if earlier and same else ""
 
 
 def _fitting_manifest(config: RunConfig, shards: Folder) -> Manifest:

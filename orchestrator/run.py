@@ -18,6 +18,7 @@ from orchestrator.forecast import Forecast, measured_rates
 from orchestrator.nodes import nodes_of
 from orchestrator.plan import Plan, Resources, make_plan
 from orchestrator.preflight import (
+    audit_text,
     check_fingerprint,
     check_keras_backend,
     check_probes,
@@ -216,7 +217,7 @@ def _document(
         name=_name_of(store),
         trials=_names(config, rows),
         config=config.model_dump(mode="json"),
-        data=run_data(shards, manifest),
+        data=run_data(shards, manifest, audit_text(store, shards, manifest)),
         keras_backend=keras_backend(),
     )
 

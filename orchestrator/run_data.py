@@ -5,8 +5,8 @@ from datasets.manifest import Manifest
 from orchestrator.run_store import RunData
 
 
-def run_data(shards: Folder, manifest: Manifest) -> RunData:
-    """What a run keeps of the shards that it trains on."""
+def run_data(shards: Folder, manifest: Manifest, audit: str) -> RunData:
+    """What a run keeps of the shards that it trains on; `audit` is what one has found, in words."""
     return RunData(
         shards=str(shards),
         fingerprint=manifest.fingerprint,
@@ -15,6 +15,7 @@ def run_data(shards: Folder, manifest: Manifest) -> RunData:
         classes={str(split): counts for split, counts in manifest.classes.items()},
         source=manifest.source,
         preparation=_preparation(manifest),
+        audit=audit,
     )
 
 

@@ -56,6 +56,8 @@ class RunData(BaseModel):
     source: str = ""
     preparation: dict[str, str] = Field(default_factory=dict)
     """What is known of how they were prepared, by what it is about; for people."""
+    audit: str = ""
+    """What an audit of the shards had found when the run was made, for people; empty for none."""
 
     @property
     def rows(self) -> dict[str, int]:

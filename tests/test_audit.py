@@ -396,6 +396,7 @@ def test_the_csv_has_a_line_for_each_duplicate(shards: Planted, tmp_path: Path) 
         "mirrored": "yes",
         "leak": "yes",
         "conflict": "yes",
+        "equal": "0",
     }
     assert int(line["distance"]) <= 6
     assert LEAST_SIMILARITY <= float(line["similarity"]) <= 1

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from datasets.audit import audit
+from datasets.audit_record import read_record, record_of, write_record
 from datasets.cache import stage
 from datasets.cache_format import split_path
 from datasets.errors import ConfigError, DataError
@@ -156,7 +157,11 @@ class TestEveryFolder:
         assert {name: folder.read(name) for name in folder.names()} == files_of(here)
         assert prepare(source, place, image_size=24, rows_per_shard=5) == manifest
         verify(place, manifest)
-        assert audit(place, manifest).groups == audit(here, manifest).groups
+        found = audit(place, manifest)
+        assert found.groups == audit(here, manifest).groups
+        write_record(place, record_of(found, manifest))
+        assert read_record(folder, manifest) == record_of(found, manifest)
+        assert prepare(source, place, image_size=24, rows_per_shard=5) == manifest
         staged = stage(place, tmp_path / "cache", 24)
         again = stage(here, tmp_path / "cache of here", 24)
         for split in SPLITS:

@@ -1,13 +1,14 @@
 """Training images that validation holds too: dropped on request, and nothing else."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from datasets.audit import audit
 from datasets.drawn import draw_face, face_index
-from datasets.leaks import REASON
+from datasets.leaks import BY_NAME, REASON
 from datasets.manifest import read_manifest
 from datasets.prepare import prepare
 from datasets.shards import read_checked
@@ -15,6 +16,7 @@ from datasets.verify import verify
 from tests.shard_data import files_of
 
 LEAKED = "train/1/copy.jpg"
+AS: dict[str, Any] = {"image_size": 96, "rows_per_shard": 5, "label_order": "affectnet"}
 
 
 @pytest.fixture
@@ -46,17 +48,17 @@ def ids(dest: Path, split: str) -> set[str]:
 @pytest.mark.slow
 def test_a_copy_of_a_validation_image_leaves_training(source: Path, tmp_path: Path) -> None:
     plain, clean = tmp_path / "plain", tmp_path / "clean"
-    before = prepare(source, plain, image_size=96, rows_per_shard=5)
+    before = prepare(source, plain, **AS)
     assert audit(plain, before).num_leaked("train") == 1
     assert LEAKED in ids(plain, "train")
-    after = prepare(source, clean, image_size=96, rows_per_shard=5, without_leaks=True)
+    after = prepare(source, clean, **AS, without_leaks=True)
     assert after.excluded == {REASON: 1}
     assert ids(clean, "train") == ids(plain, "train") - {LEAKED}
     assert ids(clean, "validation") == ids(plain, "validation")
     assert after.classes["train"]["Happiness"] == before.classes["train"]["Happiness"] - 1
     assert audit(clean, after).num_leaked("train") == 0
     verify(clean, after)
-    assert prepare(source, clean, image_size=96, rows_per_shard=5, without_leaks=True) == after
+    assert prepare(source, clean, **AS, without_leaks=True) == after
 
 
 @pytest.mark.slow
@@ -70,7 +72,24 @@ def test_an_interruption_while_leaks_are_dropped_changes_nothing(
     with monkeypatch.context() as patch:
         patch.setattr("datasets.prepare.write_manifest", stop)
         with pytest.raises(KeyboardInterrupt):
-            prepare(source, dest, image_size=96, rows_per_shard=5, without_leaks=True)
-    prepare(source, dest, image_size=96, rows_per_shard=5, without_leaks=True)
-    prepare(source, tmp_path / "plain", image_size=96, rows_per_shard=5, without_leaks=True)
+            prepare(source, dest, **AS, without_leaks=True)
+    prepare(source, dest, **AS, without_leaks=True)
+    prepare(source, tmp_path / "plain", **AS, without_leaks=True)
     assert files_of(dest) == files_of(tmp_path / "plain")
+
+
+@pytest.mark.slow
+def test_a_copy_of_which_only_the_name_tells_leaves_training_too(
+    source: Path, tmp_path: Path
+) -> None:
+    named = "train/1/v0_rot15.jpg"
+    (source / "validation" / "1" / "0.png").rename(source / "validation" / "1" / "v0.png")
+    with Image.open(source / "validation" / "1" / "v0.png") as face:
+        face.rotate(15).save(source / named)
+    clean = tmp_path / "clean"
+    after = prepare(source, clean, **AS, without_leaks=True)
+    assert after.excluded == {REASON: 1, BY_NAME: 1}
+    assert not {LEAKED, named} & ids(clean, "train")
+    assert after.rows("train") == 24
+    assert audit(clean, after).num_leaked("train") == 0
+    verify(clean, after)

@@ -6,6 +6,7 @@ from orchestrator.report.blocks import Section, Table
 from orchestrator.report.collect import RunReport, RunSource
 from orchestrator.report.comparison import class_counts
 from orchestrator.report.sections.tables import data_table, mapping_table
+from orchestrator.texts import one_line
 
 
 def data_section(run: RunReport) -> Section:
@@ -13,13 +14,17 @@ def data_section(run: RunReport) -> Section:
     if run.same_data:
         how = preparation_table(run)
         tables = (data_table(run), *([how] if how else []))
-        return Section("data", "Data", (_data_sentence(run),), tables=tables)
+        told = (_data_sentence(run), *_audited(run))
+        return Section("data", "Data", told, tables=tables)
     parts = [replace(run, document=source.document) for source in run.sources]
     labelled = list(zip(run.sources, parts, strict=True))
     return Section(
         "data",
         "Data",
-        tuple(f"Run {source.label}: {_data_sentence(part)}" for source, part in labelled),
+        tuple(
+            f"Run {source.label}: {' '.join((_data_sentence(part), *_audited(part)))}"
+            for source, part in labelled
+        ),
         tables=tuple(
             _of_run(table, number, source)
             for number, (source, part) in enumerate(labelled, start=1)
@@ -44,6 +49,12 @@ def _data_sentence(run: RunReport) -> str:
         f"{data.image_size} by {data.image_size} pixels ({data.encoding}), "
         f"fingerprint {data.fingerprint}."
     )
+
+
+def _audited(run: RunReport) -> tuple[str, ...]:
+    """What an audit of the shards had found when the run was made; nothing where none was known."""
+    text = one_line(run.document.data.audit)
+    return (f"Duplicates, by `data audit`: {text}",) if text else ()
 
 
 def run_tables(run: RunReport) -> list[Table | None]:
