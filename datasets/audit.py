@@ -20,6 +20,7 @@ from datasets.manifest import Manifest, SplitName
 from datasets.near_duplicates import Search, hash_distance, incomplete, near_pairs
 from datasets.parallel import num_cores
 from datasets.perceptual_hash import HASH_BITS, similarity
+from datasets.turned_copies import turned_pairs
 
 __all__ = [
     "DEFAULT_THRESHOLD",
@@ -104,6 +105,8 @@ class Audit:
     """Leaks first, then label conflicts, then the exact ones, then the largest."""
     incomplete: int
     """Images so like thousands of others that not all their pairs were compared."""
+    thorough: bool = False
+    """Whether turned, moved, cropped and inverted copies were sought too."""
 
     def members(self) -> Iterator[Member]:
         """Yield the images of all groups."""
@@ -140,29 +143,38 @@ def audit(
     manifest: Manifest,
     *,
     threshold: int = DEFAULT_THRESHOLD,
+    thorough: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Audit:
     """Find the duplicates among all images of the shards in `place`.
 
     `threshold` is the number of bits of 96 in which the hashes of near duplicates may differ: with
-    more, what was changed more is found, and the search takes longer. `workers` processes decode
+    more, what was changed more is found, and the search takes longer. `thorough` finds copies that
+    are turned, moved, cropped by more or inverted too (`turned_copies`), in several times the time;
+    they count as near. `workers` processes decode
     (None: one to a core); the result does not depend on them. `progress(done, total)` counts
     decoded images; the search comes after them. Raises `DataError` that names a damaged shard,
     `ConfigError` for a threshold or a number of workers out of range.
     """
     check_radius(threshold, HASH_BITS)
     workers = num_cores() if workers is None else workers
-    described = describe_images(place, manifest, workers=workers, progress=progress)
+    described = describe_images(
+        place, manifest, workers=workers, thorough=thorough, progress=progress
+    )
     nodes = Nodes(described.digests, described.splits, described.labels)
     search = Search(described.hashes[:, nodes.first], described.fine, nodes.first, threshold)
     relations = Relations(nodes)
     for pairs in near_pairs(search):
         relations.add(pairs)
+    if described.turned is not None:
+        for pairs in turned_pairs(described.turned, nodes.first, threshold):
+            relations.add(pairs)
     relations.add_named(_named_pairs(described, nodes))
     found = _Found(described, nodes, relations)
     groups = sorted(map(found.group, relations.groups()), key=_worst_first)
-    return Audit(len(described.image_ids), threshold, tuple(groups), incomplete(search))
+    images = len(described.image_ids)
+    return Audit(images, threshold, tuple(groups), incomplete(search), thorough)
 
 
 def leaked_train_ids(audit: Audit) -> frozenset[str]:

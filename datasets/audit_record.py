@@ -43,6 +43,8 @@ class AuditRecord(_Frozen):
     """Of the shards that were audited, as in their manifest."""
     threshold: int = Field(ge=0)
     """Bits of 96 in which the hashes of near duplicates could differ."""
+    thorough: bool
+    """Whether turned, moved, cropped and inverted copies were sought too."""
     images: int = Field(ge=0)
     groups: int = Field(ge=0)
     duplicates: Counted
@@ -66,6 +68,8 @@ class AuditRecord(_Frozen):
         if self.threshold != DEFAULT_THRESHOLD:
             told += f" Hashes of near duplicates differ in at most {self.threshold} of {HASH_BITS} "
             told += f"bits, where {DEFAULT_THRESHOLD} is usual."
+        if not self.thorough:
+            told += " Turned, cropped or inverted copies were sought by their names alone."
         if self.incomplete:
             told += f" Of {self.incomplete:,} images not all pairs were compared."
         return told
@@ -79,6 +83,7 @@ def record_of(audit: Audit, manifest: Manifest) -> AuditRecord:
     return AuditRecord(
         fingerprint=manifest.fingerprint,
         threshold=audit.threshold,
+        thorough=audit.thorough,
         images=audit.images,
         groups=len(audit.groups),
         duplicates=Counted(

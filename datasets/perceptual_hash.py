@@ -61,11 +61,17 @@ def thumbnail(image_HWC: ImageHWC) -> Floats:
 
 def hashes(thumbnails: Floats) -> Bits:
     """Return the hash of every view of thumbnails [images, 32, 32]: bool [views, images, 96]."""
-    views = []
-    for left, top, right, bottom in VIEWS:
-        transformed = _cosines(top, bottom) @ thumbnails @ _cosines(left, right).T
-        views.append(transformed[:, _DOWN, _ACROSS] >= 0.0)
-    return np.stack(views)
+    return np.stack([_hashes(thumbnails, *view) for view in VIEWS])
+
+
+def whole_hashes(thumbnails: Floats) -> Bits:
+    """Return the hash of thumbnails [images, 32, 32] as they are, uncropped: bool [images, 96]."""
+    return _hashes(thumbnails, *VIEWS[0])
+
+
+def _hashes(thumbnails: Floats, left: float, top: float, right: float, bottom: float) -> Bits:
+    transformed = _cosines(top, bottom) @ thumbnails @ _cosines(left, right).T
+    return np.asarray(transformed[:, _DOWN, _ACROSS] >= 0.0)
 
 
 def _cosines(first: float, last: float) -> Floats:

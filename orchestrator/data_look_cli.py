@@ -55,6 +55,9 @@ def audit_command(
     threshold: Annotated[
         int | None, typer.Option(help="Bits of 96 in which near duplicates may differ; 6.")
     ] = None,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Find rotated, cropped and inverted copies; slower.")
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(help="Processes; default: one for each core.")
     ] = None,
@@ -79,6 +82,7 @@ def audit_command(
             folder,
             manifest,
             threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
+            thorough=thorough,
             workers=workers,
             progress=advance,
         )
