@@ -16,6 +16,7 @@ from statistics import fmean
 from pydantic import JsonValue
 
 from datasets.errors import ConfigError
+from orchestrator.report.disagreements import disagreements, mismatches
 from orchestrator.report.predictions import Predictions, read_predictions
 from orchestrator.report.scores.comparisons import Comparisons
 from orchestrator.report.scores.probabilities import ProbabilityScores, score_probabilities
@@ -194,7 +195,7 @@ def _trial_report(record: TrialRecord, document: RunDocument) -> TrialReport:
     history = read_history(record.directory / HISTORY_FILE)
     if record.result is None:
         return TrialReport(record, history=history)
-    warnings = _mismatches(record.result, record, document)
+    warnings = mismatches(record.result, record, document)
     try:
         predictions, scores, probability_scores = _scored(record.directory / PREDICTIONS_FILE)
     except ValueError as error:
@@ -203,7 +204,7 @@ def _trial_report(record: TrialRecord, document: RunDocument) -> TrialReport:
             f"accuracy, loss and macro figures are as {RESULT_FILE} states them"
         )
         return TrialReport(record, None, history, (*warnings, problem))
-    warnings = (*warnings, *_disagreements(record.result, scores), *predictions.problems)
+    warnings = (*warnings, *disagreements(record.result, scores), *predictions.problems)
     return TrialReport(record, scores, history, warnings, predictions, probability_scores)
 
 
@@ -225,41 +226,6 @@ def _scored_at(path: Path, stamp: tuple[int, ...]) -> _Scored:
     labels, predicted, rows = predictions.labels, predictions.predicted, predictions.probabilities
     probability_scores = None if rows is None else score_probabilities(labels, predicted, rows)
     return predictions, score(labels, predicted), probability_scores
-
-
-def _mismatches(result: TrialResult, record: TrialRecord, document: RunDocument) -> tuple[str, ...]:
-    warnings = []
-    if result.trial != record.name:
-        warnings.append(f"{RESULT_FILE} is that of another trial, {result.trial!r}")
-    if result.data_fingerprint != document.data.fingerprint:
-        warnings.append(
-            f"trained on other data (fingerprint {result.data_fingerprint}) than this run's "
-            f"({document.data.fingerprint})"
-        )
-    return tuple(warnings)
-
-
-def _disagreements(result: TrialResult, scores: Scores) -> tuple[str, ...]:
-    """Where a result states another figure than its predictions give (these are printed).
-
-    In results of an earlier version macro figures are means over all eight, whichever occur.
-    """
-    occurring = sum(one.support > 0 for one in scores.classes) / len(scores.classes)
-    pairs = (
-        ("accuracy", result.accuracy, scores.accuracy),
-        ("macro precision", result.macro_precision, scores.macro_precision),
-        ("macro recall", result.macro_recall, scores.macro_recall),
-        ("macro F1", result.macro_f1, scores.macro_f1),
-        ("validation images", result.validation_images, scores.total),
-    )
-    return tuple(
-        f"{RESULT_FILE} states {name} {stated:g}, {PREDICTIONS_FILE} gives {counted:g}, used here"
-        for name, stated, counted in pairs
-        if not math.isclose(stated, counted, abs_tol=1e-6)
-        and not (
-            name.startswith("macro") and math.isclose(stated, occurring * counted, abs_tol=1e-6)
-        )
-    )
 
 
 def read_history(path: Path) -> tuple[EpochRow, ...]:
