@@ -167,3 +167,50 @@ def test_a_yolo_folder_beside_the_splits_is_counted(tmp_path: Path) -> None:
     assert set(splits(rows).values()) == {"train", "validation"}
     assert excluded(rows) == {"in 'hard', which names no split beside those that do": 1}
     assert reasons(rows) == []
+
+
+def lists(root: Path, folders: bool, **names: list[str]) -> None:
+    """A CSV for each keyword; its images lie in a folder of the split, or beside each other."""
+    for name, images in names.items():
+        write_csv(root / f"{name}.csv", [("image", "label"), *((one, "happy") for one in images)])
+        for number, one in enumerate(images):
+            write_picture(root / (name.split("_")[0] if folders else "images") / one, number)
+
+
+def test_a_csv_for_each_split(tmp_path: Path) -> None:
+    lists(tmp_path, False, train_labels=["a.png", "b.png"], val_labels=["c.png"])
+    assert splits(rows_of(tmp_path)) == {
+        "a.png": "train",
+        "b.png": "train",
+        "c.png": "validation",
+    }
+    lists(tmp_path, False, test=["d.png"])
+    rows = rows_of(tmp_path)
+    assert "d.png" not in splits(rows)
+    assert excluded(rows) == {"test split": 1}
+
+
+def test_a_csv_for_each_split_with_equal_names_in_their_folders(tmp_path: Path) -> None:
+    lists(tmp_path, True, train=["1.png", "2.png"], test=["1.png"])
+    rows = rows_of(tmp_path)
+    assert splits(rows) == {
+        "train/1.png": "train",
+        "train/2.png": "train",
+        "test/1.png": "validation",
+    }
+    assert reasons(rows) == []
+
+
+def test_an_image_that_two_lists_name_is_rejected_once(tmp_path: Path) -> None:
+    lists(tmp_path, False, train=["a.png", "b.png"], val=["b.png", "c.png"])
+    rows = rows_of(tmp_path)
+    assert splits(rows) == {"a.png": "train", "b.png": "train", "c.png": "validation"}
+    assert reasons(rows) == [("b.png", 2, "line 3 of train.csv names this image already")]
+
+
+def test_lists_that_do_not_each_name_a_split_are_asked_for(tmp_path: Path) -> None:
+    for other in ("train_2", "all"):
+        lists(tmp_path / other, False, train=["a.png"], **{other: ["b.png"]})
+        with pytest.raises(DataError, match="not each names another split: name one with --csv"):
+            rows_of(tmp_path / other)
+        assert splits(rows_of(tmp_path / other, csv="train.csv")) == {"a.png": None}

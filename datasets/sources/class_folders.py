@@ -27,7 +27,7 @@ from datasets.sources.base import (
     SourceRow,
     labelled,
 )
-from datasets.sources.csv_folder import names_images
+from datasets.sources.csv_choice import names_images
 from datasets.sources.kaggle_csv import ClassFile, KaggleList, find_labels_csv, unless_out
 from datasets.sources.paths import FileFinder, clean_text, is_junk, subfolders
 from datasets.sources.split_names import TEST_SPLIT, Role, kind_of, no_split, roles

@@ -1,6 +1,7 @@
 """Source `csv-folder`: a folder of images with a CSV file that names image and label.
 
-The CSV lies at the top of the folder (or is given). Image paths are relative to the CSV, or to a
+The CSV lies at the top of the folder (or is given); there may be one for each split (`train.csv`,
+`val.csv`), which then is the split of what it lists. Image paths are relative to the CSV, or to a
 folder `images` (`image`, `imgs`, `img`) beside it, or to the source. A name without extension, or
 a number, is the one image of that stem, also in the folder of the split that the CSV's name tells
 (see `stems`): so are lists `number,exp` of AffectNet's aligned faces read. Labels are names or
@@ -11,7 +12,7 @@ A column may be given that says which images are one group, such as those of one
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from datasets.labels import UnknownLabelError, is_excluded, parse_free_label
 from datasets.sources.base import (
     AnyRow,
     Excluded,
+    Numbered,
     Origin,
     Rejected,
     SourceOptions,
@@ -28,7 +30,14 @@ from datasets.sources.base import (
     in_group,
     labelled,
 )
-from datasets.sources.csv_lines import csv_lines, first_fields
+from datasets.sources.csv_choice import (
+    EXP_COLUMNS,
+    NUMBER_COLUMNS,
+    Listing,
+    is_listed,
+    listings,
+)
+from datasets.sources.csv_lines import csv_lines
 from datasets.sources.list_splits import (
     ListSplits,
     column_splits,
@@ -40,18 +49,11 @@ from datasets.sources.paths import (
     PathRejectedError,
     clean_text,
     find_inside,
-    is_junk,
     relative_name,
 )
 from datasets.sources.split_names import TEST_SPLIT
-from datasets.sources.stems import StemFinder, has_extension
+from datasets.sources.stems import StemFinder, has_extension, split_image_folders
 
-_IMAGE_COLUMNS = ("image", "path", "file", "filename", "image_path", "filepath", "pth", "img")
-_LABEL_COLUMNS = ("label", "emotion", "expression", "class", "category", "emotion_label")
-# Columns of people who have AffectNet's aligned faces, `train_set/images/12.jpg`. They may mean
-# other things, so they count where no CSV has any of the names above.
-_NUMBER_COLUMNS = (*_IMAGE_COLUMNS, "number")
-_EXP_COLUMNS = (*_LABEL_COLUMNS, "exp")
 _IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 
 
@@ -60,30 +62,57 @@ class CsvFolder:
 
     def detect(self, path: Path) -> bool:
         """Say whether `path` is a CSV or a folder with one at its top that has both columns."""
-        return any(_has_both(file, _NUMBER_COLUMNS, _EXP_COLUMNS) for file in _csv_files(path))
+        return is_listed(path)
 
     def rows(self, path: Path, options: SourceOptions) -> Iterator[AnyRow]:
-        """Yield one row per line of the CSV. Raises `DataError` for no CSV or no such column."""
-        file = _chosen_csv(path, options)
+        """Yield one row per line of the CSV, or of that of each split, training first.
+
+        Raises `DataError` for no CSV, for several that are not one a split, or no such column.
+        """
         root = (path if path.is_dir() else path.parent).resolve()
-        lines = csv_lines(file)
-        header = next(lines, None)
-        if header is None or isinstance(header.fields, str):
-            raise DataError(f"{file} has no header line with the names of its columns")
-        at = _columns(file, header.fields, options)
-        folders = _image_folders(file.parent, root)
-        finder = _Finder(root, folders, StemFinder(root, folders, file), _splits(file, at))
-        for number, fields in lines:
-            origin = Origin(file.name, number)
-            if isinstance(fields, str):
-                yield Rejected(origin, fields)
-            elif len(fields) <= at.last:
-                yield Rejected(origin, f"the line has {len(fields)} column(s) only")
-            else:
-                split = None if at.split is None else fields[at.split]
-                group = "" if at.group is None else clean_text(fields[at.group].strip())
-                row = finder.row(origin, fields[at.image], fields[at.label], split)
-                yield in_group(row, group or None)
+        named: dict[str, Origin] = {}
+        for listing in listings(path, options):
+            for row in _rows(listing, root, options, named):
+                yield _as_listed(row, listing)
+
+
+def _as_listed(row: AnyRow, listing: Listing) -> AnyRow:
+    """The row with the split of its list, where there is one for each."""
+    if not listing.is_part:
+        return row
+    if isinstance(row, Numbered):
+        inner = _as_listed(row.row, listing)
+        return Numbered(inner) if isinstance(inner, SourceRow) else inner
+    if listing.role == TEST_SPLIT:
+        return Excluded(row.origin, TEST_SPLIT) if isinstance(row, SourceRow | Rejected) else row
+    return row._replace(split=listing.role) if isinstance(row, SourceRow) else row
+
+
+def _rows(
+    listing: Listing, root: Path, options: SourceOptions, named: dict[str, Origin]
+) -> Iterator[AnyRow]:
+    file = listing.file
+    lines = csv_lines(file)
+    header = next(lines, None)
+    if header is None or isinstance(header.fields, str):
+        raise DataError(f"{file} has no header line with the names of its columns")
+    at = _columns(file, header.fields, options)
+    folders = _image_folders(file.parent, root)
+    of_split = split_image_folders(root, file)[0] if listing.is_part else []
+    splits = ListSplits() if listing.is_part else _splits(file, at)
+    stems = StemFinder(root, folders, file)
+    finder = _Finder(root, folders, of_split, stems, splits, named)
+    for number, fields in lines:
+        origin = Origin(file.name, number)
+        if isinstance(fields, str):
+            yield Rejected(origin, fields)
+        elif len(fields) <= at.last:
+            yield Rejected(origin, f"the line has {len(fields)} column(s) only")
+        else:
+            split = None if at.split is None else fields[at.split]
+            group = "" if at.group is None else clean_text(fields[at.group].strip())
+            row = finder.row(origin, fields[at.image], fields[at.label], split)
+            yield in_group(row, group or None)
 
 
 class _Columns(NamedTuple):
@@ -120,9 +149,12 @@ class _Finder:
 
     root: Path
     folders: Sequence[Path]
+    of_split: Sequence[Path]
+    """Folders of the split that the list is of, where there is a list for each."""
     stems: StemFinder
     splits: ListSplits
-    seen: dict[str, int] = field(default_factory=dict)
+    named: dict[str, Origin]
+    """The list and line that named an image; of all lists."""
 
     def row(self, origin: Origin, image: str, label: str, split: str | None) -> AnyRow:
         named = Origin(clean_text(image)[:300] or origin.file, origin.row)
@@ -140,64 +172,27 @@ class _Finder:
             return Rejected(named, str(error))
         except UnknownLabelError:
             return Rejected(named, f"unknown label {clean_text(label)[:60]!r}")
-        number = origin.row or 0
-        first = self.seen.setdefault(image_id, number)
-        if first != number:
-            return Rejected(named, f"line {first} names this image already")
+        first = self.named.setdefault(image_id, origin)
+        if first != origin:
+            where = "" if first.file == origin.file else f" of {first.file}"
+            return Rejected(named, f"line {first.row}{where} names this image already")
         return labelled(SourceRow(image_id, 0, role, path, named), code)
 
     def _found(self, name: str) -> tuple[Path, str]:
         """Return an image and its `image_id`. Raises `PathRejectedError`."""
         if has_extension(name):
-            return find_inside(self.root, self.folders, name), clean_text(name)
+            path = find_inside(self.root, [*self.of_split, *self.folders], name)
+            inside = any(path.is_relative_to(folder) for folder in self.of_split)
+            return path, clean_text(path.relative_to(self.root).as_posix() if inside else name)
         path = self.stems.find(name)
         known = path.name == Path(name).name
         return path, clean_text(name if known else path.relative_to(self.root).as_posix())
-
-
-def _csv_files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path] if path.suffix.casefold() == ".csv" else []
-    return sorted(
-        file
-        for file in path.iterdir()
-        if file.suffix.casefold() == ".csv" and not is_junk(file.name) and file.is_file()
-    )
-
-
-def _chosen_csv(path: Path, options: SourceOptions) -> Path:
-    if options.csv is not None and path.is_dir():
-        file = path / options.csv
-        if not file.is_file():
-            raise DataError(f"there is no CSV file {file}: check --csv")
-        return file
-    files = _csv_files(path)
-    if len(files) > 1:
-        plain = [file for file in files if _has_both(file, _IMAGE_COLUMNS, _LABEL_COLUMNS)]
-        numbered = [file for file in files if _has_both(file, _NUMBER_COLUMNS, _EXP_COLUMNS)]
-        files = plain or numbered or files
-    if len(files) == 1:
-        return files[0]
-    if not files:
-        raise DataError(f"{path} has no CSV file at its top: name one with --csv")
-    names = ", ".join(file.name for file in files)
-    raise DataError(f"{path} has several CSV files ({names}): name one with --csv")
 
 
 def _image_folders(beside: Path, root: Path) -> list[Path]:
     bases = list(dict.fromkeys((beside.resolve(), root)))
     folders = [base / name for base in bases for name in ("", *_IMAGE_FOLDERS)]
     return [folder for folder in folders if folder.is_dir()]
-
-
-def names_images(path: Path) -> bool:
-    """Say whether a CSV at the top of a folder names images by path, and their labels."""
-    return any(_has_both(file, _IMAGE_COLUMNS, _LABEL_COLUMNS) for file in _csv_files(path))
-
-
-def _has_both(file: Path, images: Sequence[str], labels: Sequence[str]) -> bool:
-    names = [name.strip().casefold() for name in first_fields(file)]
-    return _position(names, images) is not None and _position(names, labels) is not None
 
 
 def _position(names: Sequence[str], wanted: Sequence[str]) -> int | None:
@@ -207,8 +202,8 @@ def _position(names: Sequence[str], wanted: Sequence[str]) -> int | None:
 def _columns(file: Path, header: Sequence[str], options: SourceOptions) -> _Columns:
     names = [name.strip().casefold() for name in header]
     columns = [
-        ("image", options.image_column, _NUMBER_COLUMNS),
-        ("label", options.label_column, _EXP_COLUMNS),
+        ("image", options.image_column, NUMBER_COLUMNS),
+        ("label", options.label_column, EXP_COLUMNS),
     ]
     if options.group_column is not None:
         columns.append(("group", options.group_column, ()))

@@ -35,6 +35,7 @@ _FILLERS: Final = frozenset(
 # The words of a name, also where only a capital letter or a number parts them.
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _GLUED: Final = re.compile(r"(train|training|val|valid|validation|test)(set|data|images|imgs?)")
+_PARTS: Final = re.compile(r"[-_. ]")
 _OF_TWO: Final = {("public", "test"): "publictest", ("private", "test"): "privatetest"}
 
 
@@ -50,6 +51,15 @@ def kind_of(name: str) -> Kind | None:
     if len(kinds) != 1 or not _FILLERS.issuperset(rest):
         return None
     return kinds.pop()
+
+
+def kind_of_list(stem: str) -> Kind | None:
+    """Return the kind of split that the name of a list means (`train_labels`, `val_2`), or None.
+
+    One word that does is enough, where no other means another.
+    """
+    kinds = {kind for part in _PARTS.split(stem) if (kind := kind_of(part)) is not None}
+    return kinds.pop() if len(kinds) == 1 else None
 
 
 def _words(name: str) -> list[str]:

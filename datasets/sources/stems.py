@@ -15,11 +15,10 @@ from datasets.sources.paths import (
     is_junk,
     subfolders,
 )
-from datasets.sources.split_names import Kind, kind_of
+from datasets.sources.split_names import Kind, kind_of, kind_of_list
 
 # What pandas makes of a column of whole numbers in which one is missing.
 _AS_FLOAT: Final = re.compile(r"([0-9]+)\.0+")
-_PARTS: Final = re.compile(r"[-_. ]")
 _SHOWN = 3
 
 
@@ -97,8 +96,8 @@ def split_image_folders(root: Path, listing: Path) -> tuple[list[Path], str]:
         kind = kind_of(folder.name)
         if kind is not None:
             splits.setdefault(kind, []).append(folder)
-    kinds = {kind for part in _PARTS.split(listing.stem) if (kind := kind_of(part)) is not None}
-    wanted = kinds if len(kinds) == 1 else set(splits)
+    kind = kind_of_list(listing.stem)
+    wanted = set(splits) if kind is None else {kind}
     if len(wanted) > 1:
         names = ", ".join(sorted(clean_text(one.name) for some in splits.values() for one in some))
         return [], f"{NO_FILE}; the name of the list does not say which it is of, {names}"
