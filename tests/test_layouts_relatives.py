@@ -25,7 +25,7 @@ from tests.layout_checks import (
 )
 from tests.shard_data import files_of, write_csv, write_picture
 
-NEW = ["ferplus-tree", "expw", "named-files"]
+NEW = ["ferplus-tree", "expw", "named-files", "aff-wild2"]
 BOX = "(0, 0, 48, 48)"
 ONE_HAPPY = (1, 9, 0, 0, 0, 0, 0, 0, 0, 0)
 

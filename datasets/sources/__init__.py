@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from datasets.errors import ConfigError, DataError
+from datasets.sources.aff_wild2 import AffWild2
 from datasets.sources.affectnet_2017 import AffectNet2017
 from datasets.sources.affectnet_aligned import AffectNetAligned
 from datasets.sources.base import (
@@ -59,6 +60,7 @@ SOURCES: dict[str, Source] = {
     "ferplus-tree": FerPlusTree(),
     "expw": ExpW(),
     "named-files": NamedFiles(),
+    "aff-wild2": AffWild2(),
 }
 
 
@@ -74,6 +76,7 @@ LABELS: dict[str, str] = {
     "ferplus-tree": "FER+'s votes",
     "expw": "ExpW's labels 0 to 6, in its own list",
     "named-files": "the names of the files, as JAFFE and KDEF have them",
+    "aff-wild2": "Aff-Wild2's numbers, named in the first line of each list",
 }
 """Where each layout has its labels from, if they are not numbers that had to be told."""
 

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from datasets.errors import ConfigError, DataError
+from datasets.synthetic.aff_wild2 import write_aff_wild2
 from datasets.synthetic.affectnet_2017 import write_affectnet_2017
 from datasets.synthetic.affectnet_aligned import write_affectnet_aligned
 from datasets.synthetic.base import FaceKey, Kept, Progress, Request, Truth, WriteLayout
@@ -33,6 +34,7 @@ LAYOUTS: dict[str, WriteLayout] = {
     "ferplus-tree": write_ferplus_tree,
     "expw": write_expw,
     "named-files": write_named_files,
+    "aff-wild2": write_aff_wild2,
 }
 
 

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from datasets.dealing import Deal
 from datasets.drawn import draw_face, drawn_labels, face_index
 from datasets.errors import ConfigError
+from datasets.group_splits import validation_by_groups
 from datasets.manifest import SPLITS, SplitName
 from datasets.parallel import num_cores, ordered_map, process_pool
-from datasets.splits import validation_rows
 
 
 class FaceKey(NamedTuple):
@@ -91,14 +91,18 @@ class Truth:
     """Rows by remark, as in the manifest."""
 
 
-def divided(labels: Mapping[str, int]) -> dict[str, Kept]:
+def divided(labels: Mapping[str, int], group_of: Callable[[str], str]) -> dict[str, Kept]:
     """Return what `prepare` makes, unless told otherwise, of images whose source has no split.
 
     `labels` has the code of each image by `image_id`, in the order of the source; of images that
-    turn out to be broken too, since they are dealt before they are read.
+    turn out to be broken too, since they are dealt before they are read. `group_of` names the
+    group of an `image_id`.
     """
     usual = Deal()
-    chosen = validation_rows(list(labels.values()), usual.validation_fraction, usual.seed)
+    groups = [("group", group_of(name)) for name in labels]
+    chosen = validation_by_groups(
+        list(labels.values()), groups, usual.validation_fraction, usual.seed
+    )
     return {
         name: Kept("validation" if place in chosen else "train", label)
         for place, (name, label) in enumerate(labels.items())

@@ -46,7 +46,7 @@ def write_expw(dest: Path, request: Request, progress: Progress | None = None) -
     if request.quirks:
         copy.add_quirks(last)
     copy.write_list("\r\n" if request.quirks else "\n")
-    copy.truth.kept = divided(copy.labels)
+    copy.truth.kept = divided(copy.labels, lambda name: name.rpartition(":")[0])
     for name in copy.broken:
         del copy.truth.kept[name]
     return copy.truth

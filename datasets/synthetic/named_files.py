@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from datasets.known_names import known_person
 from datasets.labels import EXPRESSIONS
 from datasets.synthetic.base import FaceKey, Progress, Request, Truth, divided, rendered
 from datasets.synthetic.encoded import jpeg_face, truncated
@@ -48,7 +49,9 @@ def write_named_files(dest: Path, request: Request, progress: Progress | None = 
             labels[name] = EXPRESSIONS.index("Happiness" if "HAS" in name else "Neutral")
     # `prepare` reads the folder's own files first, then folder by folder.
     in_order = dict(sorted(labels.items(), key=lambda one: one[0].rpartition("/")[::2]))
-    truth.kept = {name: kept for name, kept in divided(in_order).items() if name not in broken}
+    truth.kept = {
+        name: kept for name, kept in divided(in_order, _person).items() if name not in broken
+    }
     return truth
 
 
@@ -73,3 +76,8 @@ def _write(dest: Path, name: str, data: bytes) -> None:
     path = dest / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
+
+
+def _person(name: str) -> str:
+    person = known_person(name)
+    return "" if person is None else " ".join(person)
