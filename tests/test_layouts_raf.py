@@ -113,6 +113,14 @@ def test_raf_db_broken_lines_are_rejected(raf: Path) -> None:
         assert reason.endswith(expected)
 
 
+def test_a_digit_of_another_script_is_no_label(raf: Path) -> None:
+    list_labels(raf, "train_00001.jpg 4\n")
+    (raf / "EmoLabel" / "list_patition_label.txt").write_text("train_00001.jpg 4\ntest_0001.jpg ²")
+    assert [reason for *_, reason in reasons(rows_of(raf))] == [
+        "unknown label '²', expected 1 to 7"
+    ]
+
+
 def test_raf_db_by_folders_is_not_taken_for_affectnet(tmp_path: Path) -> None:
     for number, name in enumerate(
         ("train/4/train_00001", "train/5/train_00002", "test/7/test_0001")

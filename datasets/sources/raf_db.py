@@ -19,6 +19,7 @@ from typing import Final
 from datasets.errors import DataError
 from datasets.git_lfs import refuse_pointer
 from datasets.label_orders import RAF_DB
+from datasets.labels import parse_number
 from datasets.manifest import SplitName
 from datasets.sources.base import (
     AnyRow,
@@ -118,7 +119,7 @@ def _refuse_compound(listing: Path) -> None:
         listed = _LISTED.fullmatch(name)
         if listed is not None and rest:
             total += 1
-            above += rest[0].isdigit() and int(rest[0]) > max(RAF_DB)
+            above += (parse_number(rest[0]) or 0) > max(RAF_DB)
             if listed[1].lower() == "train":
                 digits.append(len(listed[2]))
     few = sum(number == _COMPOUND_DIGITS for number in digits) > len(digits) / 2
