@@ -117,7 +117,7 @@ def shown_order(order: LabelOrder, numbers: Iterable[int]) -> str:
 def shown_numbers(numbers: Iterable[int]) -> str:
     """Numbers as people write them: `0 to 6`, or `0, 2, 5`; many are cut short."""
     found = sorted(set(numbers))
-    if len(found) > 2 and found == list(range(found[0], found[-1] + 1)):
+    if len(found) > 2 and found[-1] - found[0] + 1 == len(found):
         return f"{found[0]} to {found[-1]}"
     more = "" if len(found) <= _SHOWN else f", … ({len(found)} different ones)"
     return ", ".join(map(str, found[:_SHOWN])) + more

@@ -13,8 +13,8 @@ from datasets.shards import ShardRow, read_checked
 
 REASON = "also in validation"
 """What such images are counted under in the manifest."""
-BY_NAME = "by its name a copy of a validation image"
-"""The same for those of which only the name tells."""
+BY_NAME = "by its name a copy of a validation image, and kept: a name may lie"
+"""The remark on those of which only the name tells."""
 
 
 class WithoutLeaks(NamedTuple):
@@ -23,6 +23,8 @@ class WithoutLeaks(NamedTuple):
     outcomes: list[ShardOutcome]
     dropped: dict[str, int]
     """Images by reason."""
+    kept: dict[str, int]
+    """Images by remark."""
 
 
 def drop_leaks(
@@ -36,16 +38,16 @@ def drop_leaks(
     """Audit the shards, and write those of training anew without images that validation holds.
 
     `manifest` describes `outcomes`, and need not be written yet. A training image goes when it is
-    an exact or a near duplicate of a validation image, or by its name a copy of one (see
-    `datasets.audit`). `workers` processes decode, and `progress` counts the images (see `audit`).
+    an exact or a near duplicate of a validation image (see `datasets.audit`). `workers` processes
+    decode, and `progress` counts the images.
     """
     found = audit(dest, manifest, workers=workers, progress=progress)
     leaked = leaked_train_ids(found)
     kept = [_without(dest, manifest, one, leaked) for one in outcomes] if leaked else list(outcomes)
     rows = sum(one.entry.rows for one in kept if one.entry is not None)
     named = found.num_leaked("train", "name")
-    dropped = {REASON: manifest.num_rows - rows - named} | ({BY_NAME: named} if named else {})
-    return WithoutLeaks(kept, dropped)
+    dropped = {REASON: manifest.num_rows - rows}
+    return WithoutLeaks(kept, dropped, {BY_NAME: named} if named else {})
 
 
 def _without(

@@ -209,6 +209,7 @@ def _write_scanned(
         left = drop_leaks(dest, manifest, outcomes, workers=workers, progress=progress)
         outcomes = left.outcomes
         found.excluded.update(left.dropped)
+        found.remarks.update(left.kept)
         manifest = _manifest(
             outcomes, request, stored, found, divided=divided, rejected=len(rejected)
         )

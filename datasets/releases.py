@@ -1,6 +1,7 @@
 """Releases of public data sets, known by how many images of each expression they hold."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import Final, NamedTuple
 
 from datasets.drawn import AFFECTNET_TRAIN_COUNTS
@@ -112,12 +113,27 @@ def _orders_of(part: Counts, found: Mapping[int, int]) -> Iterator[LabelOrder]:
         yield {number: codes[count] for number, count in found.items()}
         return
     for order in fitting_orders(found).values():
-        counts = [0] * len(EXPRESSIONS)
-        for number, count in found.items():
-            if order[number] < len(counts):
-                counts[order[number]] += count
-        if _lacking_of(part, counts) is not None:
+        if _fits(part, order, found) and not _fits_otherwise(part, order, found):
             yield {number: order[number] for number in found}
+
+
+def _fits(part: Counts, order: LabelOrder, found: Mapping[int, int]) -> bool:
+    counts = [0] * len(EXPRESSIONS)
+    for number, count in found.items():
+        if order[number] < len(counts):
+            counts[order[number]] += count
+    return _lacking_of(part, counts) is not None
+
+
+def _fits_otherwise(part: Counts, order: LabelOrder, found: Mapping[int, int]) -> bool:
+    """Whether two numbers could be exchanged: counts that are alike tell nothing.
+
+    AffectNet's validation part has 500 of each, and so has any balanced set.
+    """
+    return any(
+        _fits(part, {**order, one: order[other], other: order[one]}, found)
+        for one, other in combinations(found, 2)
+    )
 
 
 def _counts(classes: Mapping[str, int]) -> Counts:

@@ -176,7 +176,7 @@ def test_rotated_cropped_and_inverted_copies_are_found_by_name(
         assert one.duplicate_of.split("img")[1].split("_")[0].removesuffix(".jpg") == number
         assert (one.leak, one.equal, one.conflict) == (True, 0, False)
         assert one.similarity < 0.97
-    assert leaked_train_ids(found) == {f"train/img{number}.jpg" for number in range(COPIED)}
+    assert leaked_train_ids(found) == frozenset()  # a name may lie: they are only told
 
 
 def test_what_pixels_tell_comes_before_names(tmp_path: Path) -> None:

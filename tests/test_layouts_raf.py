@@ -258,7 +258,7 @@ def test_what_lies_beside_the_splits_is_counted(tmp_path: Path, beside: str) -> 
 def test_a_split_that_is_not_its_own_is_refused(tmp_path: Path) -> None:
     tree(tmp_path, "train")
     write_picture(tmp_path / "valid" / "1" / "x.jpg", 0)
-    with pytest.raises(DataError, match=r"valid is a split beside .*train"):
+    with pytest.raises(DataError, match=r"valid is named as a split, .*those of .*train"):
         rows_of(tmp_path)
 
 

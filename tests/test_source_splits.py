@@ -1,5 +1,6 @@
 """The source's split is the split: by folder, file, column or path, and nothing goes uncounted."""
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pytest
 from datasets.errors import DataError
 from datasets.manifest import read_manifest
 from datasets.prepare import prepare
-from datasets.sources.class_folders import LOOSE
+from datasets.sources.leftovers import LOOSE
 from datasets.sources.split_names import kind_of
 from tests.layout_checks import excluded, kept, reasons, rows_of
 from tests.shard_data import write_csv, write_picture
@@ -154,7 +155,7 @@ def test_a_parquet_file_beside_those_of_the_splits_is_counted(tmp_path: Path) ->
         parquet(tmp_path, name, None)
     rows = rows_of(tmp_path)
     assert set(splits(rows).values()) == {"train", "validation"}
-    assert excluded(rows) == {"in 'extra', which names no split beside those that do": 2}
+    assert excluded(rows) == {"in 'extra-0', which names no split beside those that do": 2}
 
 
 def test_a_yolo_folder_beside_the_splits_is_counted(tmp_path: Path) -> None:
@@ -214,3 +215,84 @@ def test_lists_that_do_not_each_name_a_split_are_asked_for(tmp_path: Path) -> No
         with pytest.raises(DataError, match="not each names another split: name one with --csv"):
             rows_of(tmp_path / other)
         assert splits(rows_of(tmp_path / other, csv="train.csv")) == {"a.png": None}
+
+
+def test_the_names_of_parquet_files_may_have_that_of_the_set(tmp_path: Path) -> None:
+    for names in (("fer2013_train", "fer2013_test"), ("x-train-00000", "x-validation-00000-of-1")):
+        root = tmp_path / names[0]
+        root.mkdir()
+        for name in names:
+            parquet(root, f"{name}.parquet", None)
+        assert {name.split(":")[0]: split for name, split in splits(rows_of(root)).items()} == {
+            f"{names[0]}.parquet": "train",
+            f"{names[1]}.parquet": "validation",
+        }
+
+
+def test_numbers_of_a_parquet_column_have_the_names_of_the_file(tmp_path: Path) -> None:
+    info = '{"info": {"features": {"split": {"names": ["val", "train"], "_type": "ClassLabel"}}}}'
+    table = pa.table({"image": [b"x"] * 3, "label": ["happy"] * 3, "split": [1, 0, 1]})
+    pq.write_table(table.replace_schema_metadata({"huggingface": info}), tmp_path / "a.parquet")
+    assert list(splits(rows_of(tmp_path)).values()) == ["train", "validation", "train"]
+
+
+@pytest.mark.parametrize("words", [["0", "1", "2"], ["tr", "te", "tr"]])
+def test_a_column_of_splits_in_other_words_is_refused(tmp_path: Path, words: list[str]) -> None:
+    csv_list(tmp_path, "partition", [(f"{n}.png", word) for n, word in enumerate(words)])
+    with pytest.raises(DataError, match=r"'partition' holds .*write train, validation or test"):
+        rows_of(tmp_path)
+
+
+def test_the_first_column_that_names_splits_is_taken(tmp_path: Path) -> None:
+    rows = [("a.png", "joy", "0", "Training"), ("b.png", "joy", "1", "PublicTest")]
+    write_csv(tmp_path / "list.csv", [("image", "label", "split", "usage"), *rows])
+    for name, *_ in rows:
+        write_picture(tmp_path / name, 0)
+    assert splits(rows_of(tmp_path)) == {"a.png": "train", "b.png": "validation"}
+
+
+def test_a_column_of_lists_is_no_split(tmp_path: Path) -> None:
+    table = pa.table({"image": [b"x"], "label": ["happy"], "set": [[1, 2]]})
+    pq.write_table(table, tmp_path / "faces.parquet")
+    assert list(splits(rows_of(tmp_path)).values()) == [None]
+
+
+def test_a_test_part_without_labels_is_left_out(tmp_path: Path) -> None:
+    rows = [("a.png", "joy", "train"), ("b.png", "joy", "val"), ("c.png", "", "test")]
+    write_csv(tmp_path / "list.csv", [("image", "label", "split"), *rows])
+    for name, *_ in rows:
+        write_picture(tmp_path / name, 0)
+    found = rows_of(tmp_path)
+    assert (excluded(found), reasons(found)) == ({"test split": 1}, [])
+
+
+@pytest.mark.parametrize("below", ["x.png", "images/happy/x.png"])
+def test_a_folder_of_a_split_that_is_laid_out_otherwise_is_refused(tmp_path: Path, below: str):
+    class_folders(tmp_path, "train")
+    write_picture(tmp_path / "val" / below, 1)
+    with pytest.raises(DataError, match="val is named as a split, but its images are not laid out"):
+        rows_of(tmp_path)
+
+
+def test_a_test_set_alone_beside_a_misspelt_folder_is_refused(tmp_path: Path) -> None:
+    class_folders(tmp_path, "Trainning", "test")
+    with pytest.raises(DataError, match="is a test set, and the only folder that names a split"):
+        rows_of(tmp_path)
+
+
+def test_yolo_images_without_their_labels_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "data.yaml").write_text("names: [happy]\n")
+    write_picture(tmp_path / "train" / "images" / "a.png", 1)
+    (tmp_path / "train" / "labels").mkdir()
+    (tmp_path / "train" / "labels" / "a.txt").write_text("0 0.5 0.5 1 1")
+    write_picture(tmp_path / "valid" / "images" / "b.png", 1)
+    with pytest.raises(DataError, match="valid is named as a split"):
+        rows_of(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
+def test_a_folder_that_can_not_be_read_is_named(tmp_path: Path) -> None:
+    class_folders(tmp_path, "train", "val")
+    (tmp_path / "train" / "happy").chmod(0)
+    with pytest.raises(OSError, match="happy"):
+        rows_of(tmp_path)

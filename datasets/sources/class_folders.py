@@ -9,7 +9,6 @@ or in no class folder, is left out and counted by the folder's name.
 A `labels.csv` as in the copies on Kaggle decides over the folders: see `kaggle_csv`.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,11 +28,11 @@ from datasets.sources.base import (
 )
 from datasets.sources.csv_choice import names_images
 from datasets.sources.kaggle_csv import ClassFile, KaggleList, find_labels_csv, unless_out
-from datasets.sources.paths import FileFinder, clean_text, is_junk, subfolders
-from datasets.sources.split_names import TEST_SPLIT, Role, kind_of, no_split, roles
+from datasets.sources.leftovers import files_below, leftovers
+from datasets.sources.paths import FileFinder, clean_text, subfolders
+from datasets.sources.split_names import TEST_SPLIT, Role, kind_of, roles
 
 UNLISTED = "not in labels.csv: the label of the folder is taken"
-LOOSE = "in no class folder"
 _EMPTY_SHOWN = 3
 
 
@@ -83,7 +82,7 @@ class ClassFolders:
 
 def _empty(path: Path) -> Iterator[Remark]:
     classes = [one for top in _tops(path) for one in subfolders(top) if _is_class(one.name)]
-    empty = [one for one in classes if next(_files(one), None) is None]
+    empty = [one for one in classes if next(files_below(one), None) is None]
     names = [repr(clean_text(one.relative_to(path).as_posix())) for one in empty]
     if len(empty) == len(classes):
         shown = ", ".join(names[:_EMPTY_SHOWN])
@@ -162,7 +161,7 @@ def _class_files(path: Path) -> Iterator[ClassFile]:
     for top, role in _tops(path).items():
         for folder in subfolders(top):
             label = _label_of(folder.name)
-            for file in _files(folder):
+            for file in files_below(folder):
                 name, below = (file.relative_to(base).as_posix() for base in (path, top))
                 yield ClassFile(file, name, below, role, label)
 
@@ -170,29 +169,4 @@ def _class_files(path: Path) -> Iterator[ClassFile]:
 def _beside(path: Path) -> Iterator[AnyRow]:
     """Yield the images that lie beside the splits, or in them and in no class folder."""
     tops = _tops(path)
-    if path not in tops:
-        for folder in subfolders(path):
-            if folder not in tops:
-                reason = no_split(clean_text(folder.name))
-                for file in _images(path, _files(folder)):
-                    yield Excluded(file, reason)
-    for top in dict.fromkeys((path, *tops)):
-        loose = (
-            file for file in sorted(top.iterdir()) if file.is_file() and not is_junk(file.name)
-        )
-        for file in _images(path, loose):
-            yield Excluded(file, LOOSE)
-
-
-def _images(path: Path, files: Iterator[Path]) -> Iterator[Origin]:
-    for file in files:
-        if file.suffix.casefold() in EXTENSIONS:
-            yield Origin(clean_text(file.relative_to(path).as_posix()))
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for directory, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not is_junk(name))
-        for name in sorted(files):
-            if not is_junk(name):
-                yield Path(directory, name)
+    yield from leftovers(path, tops, [folder for top in tops for folder in subfolders(top)])

@@ -40,9 +40,8 @@ from datasets.sources.csv_choice import (
 from datasets.sources.csv_lines import csv_lines
 from datasets.sources.list_splits import (
     ListSplits,
-    column_splits,
+    first_split_column,
     path_splits,
-    split_column,
     split_folder,
 )
 from datasets.sources.paths import (
@@ -99,7 +98,9 @@ def _rows(
     at = _columns(file, header.fields, options)
     folders = _image_folders(file.parent, root)
     of_split = split_image_folders(root, file)[0] if listing.is_part else []
-    splits = ListSplits() if listing.is_part else _splits(file, at)
+    splits = ListSplits()
+    if not listing.is_part:
+        at, splits = _splits(file, header.fields, at)
     stems = StemFinder(root, folders, file)
     finder = _Finder(root, folders, of_split, stems, splits, named)
     for number, fields in lines:
@@ -118,29 +119,29 @@ def _rows(
 class _Columns(NamedTuple):
     image: int
     label: int
-    split: int | None
-    split_name: str
     group: int | None
+    split: int | None = None
 
     @property
     def last(self) -> int:
         return max(self.image, self.label, self.split or 0, self.group or 0)
 
 
-def _splits(file: Path, at: _Columns) -> ListSplits:
-    """What the list says of splits; reads it once or twice more."""
+def _splits(file: Path, header: Sequence[str], at: _Columns) -> tuple[_Columns, ListSplits]:
+    """What the list says of splits, and in which column; reads it a few times more."""
 
     def column(place: int) -> Iterator[str]:
         lines = csv_lines(file)
         next(lines, None)
         fields = (line.fields for line in lines if not isinstance(line.fields, str))
-        return (one[place] for one in fields if len(one) > at.last)
+        return (one[place] for one in fields if len(one) > max(at.last, place))
 
-    if at.split is not None:
-        found = column_splits(at.split_name, column(at.split))
-        if found.by_word is not None:
-            return found
-    return path_splits(name.replace("\\", "/") for name in column(at.image))
+    taken = (at.image, at.label, at.group)
+    free = ["" if place in taken else name for place, name in enumerate(header)]
+    found = first_split_column(free, column)
+    if found is not None:
+        return at._replace(split=found[0]), found[1]
+    return at, path_splits(name.replace("\\", "/") for name in column(at.image))
 
 
 @dataclass(frozen=True)
@@ -160,11 +161,11 @@ class _Finder:
         named = Origin(clean_text(image)[:300] or origin.file, origin.row)
         try:
             name = relative_name(image)
-            code = parse_free_label(label)
             by_path = split if self.splits.where.startswith("column") else split_folder(name)
             role, left_out = self.splits.of(by_path)
-            if role == TEST_SPLIT or left_out is not None:
+            if role == TEST_SPLIT or left_out is not None:  # of a test part labels may be secret
                 return Excluded(named, left_out or TEST_SPLIT)
+            code = parse_free_label(label)
             if isinstance(code, int) and is_excluded(code):
                 return excluded(named, code)
             path, image_id = self._found(name)
@@ -218,7 +219,5 @@ def _columns(file: Path, header: Sequence[str], options: SourceOptions) -> _Colu
                 f"name one with --{kind}-column"
             )
         positions.append(position)
-    split = split_column([name if at not in positions else "" for at, name in enumerate(names)])
-    name = "" if split is None else header[split].strip()
     image, label, *group = positions
-    return _Columns(image, label, split, name, group[0] if group else None)
+    return _Columns(image, label, group[0] if group else None)

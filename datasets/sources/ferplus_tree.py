@@ -33,6 +33,7 @@ from datasets.sources.base import (
 from datasets.sources.csv_lines import csv_lines, first_fields
 from datasets.sources.fer2013 import EDGE
 from datasets.sources.ferplus import VOTE_COLUMNS, majority
+from datasets.sources.leftovers import leftovers
 from datasets.sources.paths import (
     FileFinder,
     PathRejectedError,
@@ -41,7 +42,7 @@ from datasets.sources.paths import (
     relative_name,
     subfolders,
 )
-from datasets.sources.split_names import TEST_SPLIT, Role, kind_of, no_split, roles
+from datasets.sources.split_names import TEST_SPLIT, Role, kind_of, roles
 
 LIST_NAME: Final = "label.csv"
 UNLISTED: Final = f"not in {LIST_NAME}"
@@ -72,11 +73,7 @@ class FerPlusTree:
         _check_images(path, splits)
         for folder, role in splits.items():
             yield from _Split(path, folder, role, FileFinder(path, [folder])).rows()
-        home = next(iter(splits)).parent
-        for folder in subfolders(home):
-            if folder not in splits:
-                reason = no_split(clean_text(folder.name))
-                yield from (Excluded(_origin(path, image), reason) for image in _images(folder))
+        yield from leftovers(path, list(splits), [], flat=list(splits))
 
 
 def _splits(path: Path) -> dict[Path, Role]:

@@ -12,12 +12,9 @@ of an image need not be unique, and may be missing; it tells groups only. A colu
 says which images are one group, such as those of one person.
 """
 
-import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,14 +33,20 @@ from datasets.sources.base import (
     labelled,
 )
 from datasets.sources.label_names import LabelNames, UnnamedLabelError, named_code
-from datasets.sources.list_splits import ListSplits, column_splits, split_column
+from datasets.sources.list_splits import ListSplits
 from datasets.sources.parquet_images import DAMAGED, ParquetImage, damaged_file, image_paths
+from datasets.sources.parquet_splits import (
+    BY_NAME,
+    class_label_names,
+    split_word,
+    split_words,
+    splits_of,
+)
 from datasets.sources.paths import PathRejectedError, clean_text, find_inside, is_junk
-from datasets.sources.split_names import TEST_SPLIT, Role, kind_of, roles
+from datasets.sources.split_names import TEST_SPLIT, Role, kind_of
 
 _IMAGE_COLUMNS = ("image", "img", "images")
 _LABEL_COLUMNS = ("label", "labels", "emotion", "expression", "class")
-_BY_NAME = "names of the files"
 
 
 class HubParquet:
@@ -63,8 +66,8 @@ class HubParquet:
         if not files:
             raise DataError(f"{path} has no .parquet file at its top nor under data/")
         top = path if path.is_dir() else path.parent
-        splits = _splits(files, options)
-        for file in sorted(files, key=lambda file: (kind_of(_split_word(file)) != "train", file)):
+        splits = splits_of(files, options)
+        for file in sorted(files, key=lambda file: (kind_of(split_word(file)) != "train", file)):
             name = clean_text(file.relative_to(top).as_posix())
             try:
                 find_inside(_root(top), [file.parent], file.name)
@@ -87,11 +90,6 @@ def _files(path: Path) -> list[Path]:
     ]
 
 
-def _split_word(file: Path) -> str:
-    """Return the first word of the file's name: `train` of `train-00000-of-00003-1a2b.parquet`."""
-    return re.split(r"[-._]", file.name, maxsplit=1)[0]
-
-
 def _root(top: Path) -> Path:
     """Return the folder that links may not leave.
 
@@ -102,36 +100,6 @@ def _root(top: Path) -> Path:
     return repository if in_cache else top.resolve()
 
 
-def _splits(files: Sequence[Path], options: SourceOptions) -> ListSplits:
-    """What the names of the files say of splits, or a column of them."""
-    words = sorted({_split_word(file) for file in files})
-    used = roles(words)
-    if used and not all(role is None for role in used.values()):
-        return ListSplits(_BY_NAME, used)
-    values: list[str] = []
-    for file in files:
-        try:
-            with pq.ParquetFile(file) as parquet:
-                column = _split_column(parquet.schema_arrow, options)
-                if column is not None:
-                    table = parquet.read(columns=[column], use_threads=False)
-                    values += map(str, table.column(0).unique().to_pylist())
-        except DAMAGED as error:
-            raise damaged_file(file, error) from error
-    found = column_splits("split", values)
-    if found.by_word is None and used and len(used) < len(words):
-        return ListSplits(_BY_NAME, used)
-    return found
-
-
-def _split_column(schema: pa.Schema, options: SourceOptions) -> str | None:
-    columns = (options.image_column, options.label_column, options.group_column)
-    given = {str(one).strip().casefold() for one in columns}
-    free = [name if name.casefold() not in given else "" for name in schema.names]
-    place = split_column(free)
-    return None if place is None else schema.names[place]
-
-
 @dataclass(frozen=True)
 class _File:
     file: Path
@@ -140,8 +108,8 @@ class _File:
     options: SourceOptions
 
     def rows(self) -> Iterator[AnyRow]:
-        by_name = self.splits.where == _BY_NAME
-        role, left_out = self.splits.of(_split_word(self.file)) if by_name else (None, None)
+        by_name = self.splits.where == BY_NAME
+        role, left_out = self.splits.of(split_word(self.file)) if by_name else (None, None)
         with pq.ParquetFile(self.file) as parquet:
             if role == TEST_SPLIT or left_out is not None:
                 for row in range(parquet.metadata.num_rows):
@@ -157,7 +125,7 @@ class _File:
         label = _column(self.file, schema, "label", options.label_column, _LABEL_COLUMNS)
         names = _names(self.file, schema, label, options)
         _check_image(self.file, schema.field(image))
-        split = None if splits is None else _split_column(schema, options)
+        split = splits.column if splits is not None and splits.column in schema.names else None
         groups = _group_column(self.file, schema, options)
         start = 0
         for group in range(parquet.num_row_groups):
@@ -165,16 +133,14 @@ class _File:
             table = parquet.read_row_group(group, columns=wanted, use_threads=False)
             labels = table.column(label).to_pylist()
             nothing = [None] * len(labels)
-            words = nothing if split is None else table.column(split).to_pylist()
+            words: list[str | None] = [None] * len(labels)
+            if split is not None:
+                words = split_words(table.column(split), schema, split)
             of_group = nothing if groups is None else table.column(groups).to_pylist()
             paths = image_paths(parquet, group, image) or nothing
             for row, (value, word) in enumerate(zip(labels, words, strict=True)):
                 origin = Origin(self.name, start + row)
-                used, left_out = (
-                    (role, None)
-                    if splits is None
-                    else splits.of(None if word is None else str(word))
-                )
+                used, left_out = (role, None) if splits is None else splits.of(word)
                 if used == TEST_SPLIT or left_out is not None:
                     yield Excluded(origin, left_out or TEST_SPLIT)
                 else:
@@ -275,17 +241,4 @@ def _names(file: Path, schema: pa.Schema, label: str, options: SourceOptions) ->
         )
     if options.label_names is not None or options.label_order is not None:
         return {}
-    return _class_label_names(schema, label)
-
-
-def _class_label_names(schema: pa.Schema, label: str) -> LabelNames:
-    """Return the names that the library `datasets` wrote into the schema, or none."""
-    metadata = schema.metadata or {}
-    try:
-        told: Any = json.loads(metadata.get(b"huggingface", b"{}"))
-        names = told["info"]["features"][label]["names"]
-        if isinstance(names, dict):
-            return {int(number): str(name) for number, name in names.items()}
-        return {number: str(name) for number, name in enumerate(list(names))}
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return {}
+    return class_label_names(schema, label)

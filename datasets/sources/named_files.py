@@ -14,6 +14,8 @@ by name. Folders that name splits (`split_names`) are the split. Neither set has
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -28,8 +30,9 @@ from datasets.sources.base import (
     SourceOptions,
     SourceRow,
 )
+from datasets.sources.leftovers import files_below, is_image
 from datasets.sources.list_splits import ListSplits, path_splits, split_folder
-from datasets.sources.paths import FileFinder, PathRejectedError, clean_text, is_junk
+from datasets.sources.paths import FileFinder, PathRejectedError, clean_text, is_junk, subfolders
 from datasets.sources.split_names import TEST_SPLIT
 
 _CODES: Final = {
@@ -46,6 +49,7 @@ _PATTERNS: Final = tuple(
     )
 )
 _LEAST_SHARE = 0.9
+_LOOKED_AT = 300
 
 
 class NamedFiles:
@@ -53,7 +57,7 @@ class NamedFiles:
 
     def detect(self, path: Path) -> bool:
         """Say whether at least 90 % of the images have a name of JAFFE's, or of KDEF's."""
-        return path.is_dir() and _pattern(list(_images(path))) is not None
+        return path.is_dir() and _pattern(list(islice(_near_images(path), _LOOKED_AT))) is not None
 
     def rows(self, path: Path, options: SourceOptions) -> Iterator[AnyRow]:
         """Yield one row per image file. Raises `DataError` if too few have such a name."""
@@ -72,11 +76,26 @@ class NamedFiles:
 
 
 def _images(path: Path) -> Iterator[Path]:
-    for directory, folders, files in os.walk(path):
-        folders[:] = sorted(name for name in folders if not is_junk(name))
-        for name in sorted(files):
-            if os.path.splitext(name)[1].casefold() in EXTENSIONS and not is_junk(name):
-                yield Path(directory, name)
+    return (file for file in files_below(path) if is_image(file.name))
+
+
+def _near_images(path: Path) -> Iterator[Path]:
+    """Those at the top and two folders deep: a quick look, also where `path` is a whole disk."""
+    for folder in (
+        path,
+        *_folders(path),
+        *(deep for one in _folders(path) for deep in _folders(one)),
+    ):
+        with suppress(OSError), os.scandir(folder) as entries:
+            names = sorted(one.name for one in entries if is_image(one.name))
+            yield from (folder / name for name in names if not is_junk(name))
+
+
+def _folders(path: Path) -> list[Path]:
+    try:
+        return subfolders(path)[:_LOOKED_AT]
+    except OSError:
+        return []
 
 
 def _pattern(files: list[Path]) -> re.Pattern[str] | None:

@@ -115,7 +115,7 @@ def _refuse_compound(listing: Path) -> None:
     """Raise `DataError` where the names or the labels are those of the compound set."""
     digits, above, total = [], 0, 0
     for _, line in _lines(listing):
-        name, *rest = line.split()
+        name, *rest = line.split() or [""]
         listed = _LISTED.fullmatch(name)
         if listed is not None and rest:
             total += 1

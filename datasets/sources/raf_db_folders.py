@@ -19,6 +19,7 @@ from datasets.label_orders import RAF_DB
 from datasets.labels import parse_number
 from datasets.manifest import SplitName
 from datasets.sources.base import AnyRow, Excluded, Origin, Rejected, Remark, SourceRow
+from datasets.sources.leftovers import files_below, leftovers
 from datasets.sources.paths import FileFinder, clean_text, is_junk, subfolders
 from datasets.sources.split_names import TEST_SPLIT, Role, kind_of, no_split, roles
 
@@ -94,9 +95,10 @@ def folder_rows(source: Path) -> Iterator[AnyRow]:
         role = used.get(tree.folder.name)
         left_out = bool(used) and tree.folder.name not in used
         for folder in subfolders(tree.folder):
-            for file in _files(folder):
+            for file in files_below(folder):
                 yield from reader.rows(file, folder.name, role, left_out)
-    yield from _beside(source, trees)
+    read = [folder for tree in trees for folder in subfolders(tree.folder)]
+    yield from leftovers(source, [tree.folder for tree in trees], read)
 
 
 def compound_set(place: Path) -> DataError:
@@ -107,32 +109,11 @@ def compound_set(place: Path) -> DataError:
     )
 
 
-def _beside(source: Path, trees: list[Tree]) -> Iterator[AnyRow]:
-    """Yield the images beside the trees. Raises `DataError` where they are a split's."""
-    own = {tree.folder for tree in trees}
-    if source in own:
-        return
-    for folder in subfolders(trees[0].folder.parent):
-        images = [] if folder in own else [one for one in _files(folder) if _is_image(one.name)]
-        if images and kind_of(folder.name) is not None:
-            raise DataError(
-                f"{folder} is a split beside {trees[0].folder}, but its images are not in folders "
-                "1 to 7 with RAF-DB's names: move it away, or give it folders named by expressions"
-            )
-        for image in images:
-            name = clean_text(image.relative_to(source).as_posix())
-            yield Excluded(Origin(name), no_split(clean_text(folder.name)))
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(one for one in folder.rglob("*") if one.is_file() and not is_junk(one.name))
-
-
 def _by_name(trees: list[Tree]) -> bool:
     """Whether the names of the images must say which part they are of, and do."""
-    if len(trees) != 1:
+    if len(trees) > 1 and any(kind_of(tree.folder.name) is not None for tree in trees):
         return False
-    return len({found[1].lower() for found in _all_names(trees[0])}) > 1
+    return len({found[1].lower() for tree in trees for found in _all_names(tree)}) > 1
 
 
 def _all_names(tree: Tree) -> Iterator[re.Match[str]]:

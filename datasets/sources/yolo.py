@@ -20,7 +20,7 @@ import yaml
 from datasets.errors import DataError
 from datasets.git_lfs import POINTER, is_pointer, refuse_pointer
 from datasets.images import EXTENSIONS
-from datasets.labels import Number
+from datasets.labels import Number, parse_number
 from datasets.manifest import SplitName
 from datasets.sources.base import (
     AnyRow,
@@ -33,8 +33,9 @@ from datasets.sources.base import (
     labelled,
 )
 from datasets.sources.label_names import LabelNames, UnnamedLabelError, named_code
+from datasets.sources.leftovers import leftovers
 from datasets.sources.paths import NO_FILE, FileFinder, PathRejectedError, clean_text, is_junk
-from datasets.sources.split_names import TEST_SPLIT, Role, kind_of, no_split, roles
+from datasets.sources.split_names import TEST_SPLIT, Role, kind_of, roles
 
 SMALL_BOX = "the box covers less than half of the image: the whole image is kept"
 
@@ -64,12 +65,7 @@ class Yolo:
         names = _names(path, options)
         for folder, role in splits.items():
             yield from _Split(path, folder, role, names, FileFinder(path, [folder])).rows()
-        for folder in _homes(path):
-            if folder not in splits:
-                for image in sorted((folder / "images").iterdir()):
-                    if not is_junk(image.name):
-                        name = clean_text(image.relative_to(path).as_posix())
-                        yield Excluded(Origin(name), no_split(clean_text(folder.name)))
+        yield from leftovers(path, list(splits), [folder / "images" for folder in splits])
 
 
 def _splits(path: Path) -> dict[Path, Role]:
@@ -220,7 +216,7 @@ def _yaml_names(file: Path) -> LabelNames:
 
 
 def _is_number(key: object) -> bool:
-    return isinstance(key, int) or (isinstance(key, str) and key.isascii() and key.isdigit())
+    return isinstance(key, int) or (isinstance(key, str) and parse_number(key) is not None)
 
 
 def _text(name: object) -> str:
