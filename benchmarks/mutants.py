@@ -87,8 +87,8 @@ MUTANTS = (
         "split",
         "a small class has no validation image",
         "datasets/splits.py",
-        "min(max(round(len(positions) * fraction), 1), len(positions) - 1)",
-        "round(len(positions) * fraction)",
+        "min(max(round(rows * fraction), 1), rows - 1)",
+        "round(rows * fraction)",
         ("tests/test_prepare.py", "tests/test_sources.py"),
     ),
     Mutant(
