@@ -86,7 +86,7 @@ def inspect_shards(manifest: Manifest) -> Inspection:
         bytes_per_image=_ratio(shard_bytes, total),
         excluded=manifest.excluded,
         rejected=manifest.rejected,
-        labels=manifest.labels,
+        labels=manifest.labels_told,
         division=manifest.division,
         remarks=manifest.remarks,
         fingerprint=manifest.fingerprint,

@@ -20,6 +20,9 @@ ShardFormat = Literal["arrow", "tfrecord"]
 RequestValue = str | int | float | None
 
 
+_MAY_HAVE_NUMBERS = ("class-folders", "csv-folder", "hub-parquet", "yolo")
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -73,6 +76,16 @@ class Manifest(_Frozen):
     def rows(self, split: SplitName) -> int:
         """Return the number of rows of `split`."""
         return sum(shard.rows for shard in self.shards if shard.split == split)
+
+    @property
+    def labels_told(self) -> str:
+        """`labels`, or what must be known of shards from before it was noted."""
+        if self.labels or self.request.get("layout") not in _MAY_HAVE_NUMBERS:
+            return self.labels
+        return (
+            "not noted by the version that prepared these shards, which took numbers for "
+            "AffectNet's codes; if there were numbers, prepare anew to another place"
+        )
 
     @property
     def num_rows(self) -> int:

@@ -22,6 +22,7 @@ from datasets.sources.base import (
     AnyRow,
     Numbered,
     Rejected,
+    Remark,
     SourceOptions,
     SourceRow,
     labelled,
@@ -56,7 +57,7 @@ def named(rows: Iterable[AnyRow], options: SourceOptions, source: str) -> Named:
         return Named(found, None)
     order, why = _meaning(images, options, source)
     told = f"numbers {why}: {shown_order(order, images)}"
-    return Named([_named(row, order) if isinstance(row, Numbered) else row for row in found], told)
+    return Named([one for row in found for one in _named(row, order)], told)
 
 
 def _refuse_unused(options: SourceOptions, source: str) -> None:
@@ -80,12 +81,16 @@ def _meaning(images: Counter[int], options: SourceOptions, source: str) -> tuple
     raise _unknown(images, source)
 
 
-def _named(numbered: Numbered, order: LabelOrder) -> AnyRow:
-    row = numbered.row
+def _named(one: AnyRow, order: LabelOrder) -> tuple[AnyRow, ...]:
+    if not isinstance(one, Numbered):
+        return (one,)
+    row = one.row
     if row.label not in order:
         known = shown_numbers(order)
-        return Rejected(row.origin, f"label {row.label} is none of the numbers {known}")
-    return labelled(row, order[row.label])
+        return (Rejected(row.origin, f"label {row.label} is none of the numbers {known}"),)
+    named_row = labelled(row, order[row.label])
+    differs = one.elsewhere is not None and one.elsewhere != order[row.label]
+    return (Remark(one.if_other), named_row) if differs else (named_row,)
 
 
 def _unknown(images: Counter[int], source: str) -> DataError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from datasets.errors import ConfigError
-from orchestrator.config_sources import load_config, repeated_fingerprint
+from orchestrator.config_sources import load_config, repeated_run
 from orchestrator.run import Machines, RunRequest, refuse_unfit_place, train_on_ray
 from orchestrator.run import run_all as carry_out
 from orchestrator.run_store import RunStore
@@ -84,7 +84,7 @@ def run_all(
         seeds=None if seeds is None else list(seeds),
         settings=[f"{key}={_yaml(value)}" for key, value in (settings or {}).items()],
     )
-    place, repeats = run_dir or Path("runs") / resolved.preset, repeated_fingerprint(file)
+    place, repeats = run_dir or Path("runs") / resolved.preset, repeated_run(file)
     request = RunRequest(resolved, place, address, repeats=repeats)
     grids: list[ResultGrid] = []
     machines = Machines(refuse_unfit_place, lambda *run: grids.append(train_on_ray(*run)))

@@ -172,7 +172,7 @@ def run_all_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
 ) -> None:
     """Train all architectures and write the report; the same command continues a run."""
-    from orchestrator.config_sources import load_config, repeated_fingerprint
+    from orchestrator.config_sources import load_config, repeated_run
     from orchestrator.run import RunRequest, run_all
 
     resolved = load_config(
@@ -185,7 +185,7 @@ def run_all_command(
         settings=settings,
     )
     place = run_dir or Path("runs") / resolved.preset
-    repeats = repeated_fingerprint(config)
+    repeats = repeated_run(config)
     request = RunRequest(resolved, place, address, dry_run, repeats=repeats)
     # Who calls the command from Python may give it other `Machines`.
     raise typer.Exit(run_all(request, Terminal(lasting=True), context.obj))

@@ -1,5 +1,6 @@
 """Where a run's configuration comes from: presets, a YAML file, and flags over it."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +44,35 @@ def load_config(
     for setting in settings or []:
         _put(stated, *_split_setting(setting))
     name = preset or stated.get("preset") or _default_preset(stated)
+    if preset is not None and file and _is_of_a_run(_read_yaml(file)):
+        _refuse_other_preset(file, preset)
     if not isinstance(name, str) or name not in PRESETS:
         raise ConfigError(f"unknown preset {name!r}; valid: {', '.join(PRESETS)}")
     origin = f"configuration of {file} and the command line" if file else "configuration"
     return parse_config(_merge(PRESETS[name], stated) | {"preset": name}, origin)
 
 
-def repeated_fingerprint(file: Path | None) -> str | None:
-    """The fingerprint of the data of the run whose `run.yaml` a file is; None if it is another."""
+@dataclass(frozen=True)
+class Repeated:
+    """What a run that is repeated was trained on, and by what; None where it does not tell."""
+
+    fingerprint: str
+    keras_backend: str | None
+
+
+def repeated_run(file: Path | None) -> Repeated | None:
+    """What is known of the run whose `run.yaml` a file is; None if it is another file."""
     values = _read_yaml(file) if file else {}
-    return str(values["data"]["fingerprint"]) if _is_of_a_run(values) else None
+    if not _is_of_a_run(values):
+        return None
+    return Repeated(str(values["data"]["fingerprint"]), values.get("keras_backend"))
+
+
+def _refuse_other_preset(file: Path, preset: str) -> None:
+    """A run's own file has all values of its preset: another's name would only hide them."""
+    own = _stated(file).get("preset")
+    if own != preset:
+        raise ConfigError(f"{file} is of a run of preset {own}: leave out --preset {preset}")
 
 
 def _stated(file: Path) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def _lines(manifest: Manifest, dest: Folder) -> list[str]:
         f"{len(manifest.shards)} shards, {manifest.rejected} rows rejected, "
         f"{sum(manifest.excluded.values())} excluded; fingerprint {manifest.fingerprint}"
     ]
-    lines += [f"labels: {manifest.labels}"] if manifest.labels else []
+    lines += [f"labels: {manifest.labels_told}"] if manifest.labels_told else []
     lines += [f"split: {manifest.division}"] if manifest.division else []
     counts = manifest.classes.values()
     lacking = [name for name in EXPRESSIONS if not any(one.get(name) for one in counts)]

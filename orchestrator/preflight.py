@@ -19,6 +19,7 @@ from datasets.probe_images import pose_of, probe_files, probe_label, read_probes
 from datasets.remote_folder import RemoteFolder
 from datasets.sources.drawn import DRAWN_SOURCE
 from orchestrator.config import RunConfig
+from orchestrator.config_sources import Repeated
 from orchestrator.progress_bar import bar
 from orchestrator.run_store import RunDocument, RunStore, split_trial_name
 from trainers.backend import keras_backend
@@ -117,16 +118,26 @@ def check_fingerprint(store: RunStore, document: RunDocument) -> None:
         )
 
 
-def tell_other_data(document: RunDocument, repeats: str | None, console: Console) -> None:
-    """Say where a run that repeats another has other data; `repeats` is the other's fingerprint."""
-    if repeats not in (None, document.data.fingerprint):
-        console.print(
-            f"the data differ from those of the run that this repeats: fingerprint "
-            f"{document.data.fingerprint}, {repeats} there",
-            style="yellow",
-            highlight=False,
-            soft_wrap=True,
+def tell_differences(document: RunDocument, repeats: Repeated | None, console: Console) -> None:
+    """Say where a run that repeats another has other data, or computes with another backend."""
+    if repeats is None:
+        return
+    if repeats.keras_backend not in (None, document.keras_backend):
+        _warn(
+            console,
+            f"the run that this repeats computed with {repeats.keras_backend}, this one with "
+            f"{document.keras_backend}",
         )
+    if repeats.fingerprint != document.data.fingerprint:
+        _warn(
+            console,
+            "the data differ from those of the run that this repeats: fingerprint "
+            f"{document.data.fingerprint}, {repeats.fingerprint} there",
+        )
+
+
+def _warn(console: Console, text: str) -> None:
+    console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def check_keras_backend(config: RunConfig, store: RunStore) -> None:

@@ -14,6 +14,7 @@ from datasets.manifest import Manifest
 from orchestrator.check import check_cluster
 from orchestrator.config import RunConfig
 from orchestrator.config_differences import differences
+from orchestrator.config_sources import Repeated
 from orchestrator.forecast import Forecast, measured_rates
 from orchestrator.nodes import nodes_of
 from orchestrator.plan import Plan, Resources, make_plan
@@ -29,7 +30,7 @@ from orchestrator.preflight import (
     open_data,
     planned_rows,
     stage_here,
-    tell_other_data,
+    tell_differences,
 )
 from orchestrator.progress import ProgressView
 from orchestrator.provenance import write_provenance
@@ -75,7 +76,7 @@ class RunRequest:
 
     `run_dir` is a directory, or an address in an object store. `address` is a Ray cluster's, None
     for this machine. `until_epoch` is where a stage of a multistage training ends; the same request
-    with a later one goes on. `repeats` is the fingerprint of the data of a run that this repeats.
+    with a later one goes on. `repeats` is the run that this repeats.
     """
 
     config: RunConfig
@@ -83,7 +84,7 @@ class RunRequest:
     address: str | None = None
     dry_run: bool = False
     until_epoch: int | None = None
-    repeats: str | None = None
+    repeats: Repeated | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def run_all(request: RunRequest, console: Console, machines: Machines | None = N
         shards, manifest = open_data(config, store, console)
         document = _document(request, store, shards, manifest)
         check_fingerprint(store, document)
-        tell_other_data(document, request.repeats, console)
+        tell_differences(document, request.repeats, console)
         if todo:
             keep_probes(config, store)
             check_shards(shards, manifest, console)

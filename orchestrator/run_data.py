@@ -26,7 +26,7 @@ def _preparation(manifest: Manifest) -> dict[str, str]:
     told = {
         "source": manifest.source,
         "layout": str(manifest.request.get("layout") or ""),
-        "labels": manifest.labels,
+        "labels": manifest.labels_told,
         "split": manifest.division,
         "left out": "; ".join(left_out),
         "rows rejected": f"{manifest.rejected:,}" if manifest.rejected else "",

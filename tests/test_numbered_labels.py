@@ -19,7 +19,8 @@ from datasets.numbered import named
 from datasets.prepare import prepare
 from datasets.releases import RELEASES, order_by_counts
 from datasets.sources import Numbered, Origin, SourceOptions, SourceRow
-from tests.layout_checks import kept, rows_of
+from datasets.sources.kaggle_csv import DISAGREE
+from tests.layout_checks import kept, remarks, rows_of
 from tests.shard_data import picture, write_csv, write_picture
 
 FERPLUS = "neutral,happiness,surprise,sadness,anger,disgust,fear,contempt"
@@ -76,6 +77,17 @@ def test_numbers_that_nothing_explains_are_asked_for(tmp_path: Path, write) -> N
     for options in ({"label_order": "ferplus"}, {"label_names": FERPLUS}):
         for name, (_, label) in kept(rows_of(tmp_path, **options)).items():
             assert label == TRUTH[int("".join(filter(str.isdigit, name.split("/")[-1])))]
+
+
+def test_a_number_in_labels_csv_is_compared_with_its_folder(tmp_path: Path) -> None:
+    for number, name in enumerate(("neutral", "happy", "sad")):
+        write_picture(tmp_path / name / "a.png", number)
+    lines = [(f"{name}/a.png", str(n)) for n, name in enumerate(("neutral", "happy", "sad"))]
+    write_csv(tmp_path / "labels.csv", [("pth", "label"), *lines])
+    assert remarks(rows_of(tmp_path, label_order="affectnet")) == {}
+    # FER+'s 2 is surprise, and FER2013's first three are anger, disgust and fear.
+    assert remarks(rows_of(tmp_path, label_order="ferplus")) == {DISAGREE: 1}
+    assert remarks(rows_of(tmp_path, label_order="fer2013")) == {DISAGREE: 3}
 
 
 def test_what_was_taken_is_told_wherever_the_shards_are(tmp_path: Path) -> None:

@@ -78,6 +78,13 @@ def test_one_answer_for_nearly_all() -> None:
     assert found(np.full(100, 1), np.full(100, 1)) == []
 
 
+def test_low_accuracy_for_the_sake_of_the_rare_is_not_below_chance() -> None:
+    labels = np.repeat(np.arange(8), (60, 3000, 140, 140, 140, 140, 140, 140))
+    predicted = answers(labels, 0.65)
+    assert (labels == predicted).mean() < 0.72 < (labels == 1).mean()
+    assert found(labels, predicted) == []
+
+
 RUN = MadeUpRun(trials=("mobilenet-s0", "mobilenet-s1", "xception-s0", "xception-s1"), states={})
 
 

@@ -67,6 +67,10 @@ class Numbered(NamedTuple):
 
     row: SourceRow
     """Its label is that number."""
+    elsewhere: int | None = None
+    """The code that another place of the source gives it, such as its folder's name."""
+    if_other: str = ""
+    """The remark to make where the number proves to mean another code than that."""
 
 
 class Rejected(NamedTuple):

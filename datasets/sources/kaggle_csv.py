@@ -165,7 +165,9 @@ class KaggleList:
         else:
             row = SourceRow(clean_text(file.name), 0, file.role, file.path, origin)
             found = unless_out(self._finder, labelled(row, label), file)
-            # A name and a number can't be compared before it is known what the number means.
+            if isinstance(found, Numbered) and isinstance(file.label, int):
+                # They are compared once it is known what the number means.
+                found = found._replace(elsewhere=file.label, if_other=DISAGREE)
             comparable = type(file.label) is type(label)
             if comparable and file.label != label and not isinstance(found, Rejected):
                 yield Remark(DISAGREE)

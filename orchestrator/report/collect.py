@@ -201,7 +201,8 @@ def _trial_report(record: TrialRecord, document: RunDocument) -> TrialReport:
     except ValueError as error:
         problem = (
             f"{PREDICTIONS_FILE} can't be used ({error}): no interval and no per-class figures; "
-            f"accuracy, loss and macro figures are as {RESULT_FILE} states them"
+            f"accuracy, loss and macro figures are as {RESULT_FILE} states them (one of an earlier "
+            "version has macro figures over all eight expressions)"
         )
         return TrialReport(record, None, history, (*warnings, problem))
     warnings = (*warnings, *disagreements(record.result, scores), *predictions.problems)

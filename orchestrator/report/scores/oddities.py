@@ -15,6 +15,8 @@ from orchestrator.report.scores.statistics import Scores
 
 # So large a part of the images with one answer is odd, unless nearly all have that expression.
 _NEARLY_ALL = 0.95
+# Below it labels and answers agree as much as by chance; 0 but for the sampling of images.
+_LEAST_KAPPA = 0.02
 # Standard errors by which each row must fit better: over all exchanges of eight that is beyond
 # what answers by chance come to.
 _BEYOND_NOISE = 4.0
@@ -36,8 +38,13 @@ def oddities(scores: Scores) -> tuple[Oddity, ...]:
 
 
 def is_below_chance(scores: Scores) -> bool:
-    """Whether always answering the commonest expression is better, beyond the interval."""
-    return scores.interval.high < max(one.support for one in scores.classes) / scores.total
+    """Whether always answering the commonest expression is better, beyond the interval.
+
+    And not for the sake of the others: a trial that tells these apart agrees with the labels more
+    than chance does (Cohen's kappa), though its accuracy is lower on data of mostly one expression.
+    """
+    commonest = max(one.support for one in scores.classes) / scores.total
+    return scores.interval.high < commonest and not scores.kappa >= _LEAST_KAPPA
 
 
 def _below_chance(scores: Scores) -> tuple[Oddity, ...]:
