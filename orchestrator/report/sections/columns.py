@@ -141,7 +141,7 @@ def _expressions(run: RunReport) -> str:
     if not absent:
         return "the eight expressions"
     number = len(EXPRESSIONS) - len(absent)
-    return f"the {number} expressions that validation images have (none: {', '.join(absent)})"
+    return f"the {number} expressions that the validation images have (none: {', '.join(absent)})"
 
 
 def _note(run: RunReport, reason: str | None) -> str:
