@@ -41,6 +41,8 @@ _FIXED: Final[dict[str, LabelOrder]] = {
     "ferplus": FERPLUS,
     "raf-db": RAF_DB,
 }
+# Numbers of seven or eight expressions that somebody counted from 1.
+_FROM_ONE: Final = (set(range(1, NUM_CLASSES)), set(range(1, NUM_CLASSES + 1)))
 ORDERS: Final = (*_FIXED, ALPHABETICAL)
 """What `--label-order` may name."""
 
@@ -51,11 +53,16 @@ def order_named(name: str, numbers: Iterable[int]) -> LabelOrder:
     The alphabetical one is of seven expressions, without contempt, for 0 to 6, and of eight where
     there is a 7. Raises `ConfigError` for another name, and where fewer numbers leave both open.
     """
-    if name in _FIXED:
-        return _FIXED[name]
-    if name != ALPHABETICAL:
+    if name not in ORDERS:
         raise ConfigError(f"unknown label order {name!r}: use one of {', '.join(ORDERS)}")
     found = set(numbers)
+    if name != "raf-db" and found in _FROM_ONE:
+        raise ConfigError(
+            f"label order {name}: it begins with 0, and the labels are {shown_numbers(found)}, so "
+            "they may be counted from 1; name each with --label-names 1=...,2=...,..."
+        )
+    if name in _FIXED:
+        return _FIXED[name]
     if max(found, default=0) >= NUM_CLASSES - 1:
         return dict(enumerate(_BY_NAME))
     if found == set(range(NUM_CLASSES - 1)):

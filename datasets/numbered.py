@@ -103,8 +103,8 @@ def _unknown(images: Counter[int], source: str) -> DataError:
     )
     if not fits:
         return DataError(
-            f"{begin}No order that is known has all of these numbers. If they are labels, name "
-            "each: --label-names 0=Neutral,1=Happiness,...; if not, give the folder or the column "
+            f"{begin}No order that is known has just these numbers. If they are labels, name "
+            f"each: --label-names {numbers[0]}=Neutral,...; if not, give the folder or the column "
             "that has the labels"
         )
     names = ",".join(f"{one}=..." for one in numbers[:3])

@@ -184,10 +184,12 @@ def test_a_link_out_of_the_class_folders_is_rejected(tmp_path: Path) -> None:
 
 def test_which_csv_belongs_to_the_class_folders(folders: Path) -> None:
     assert choose_layout(folders, None, SourceOptions()) == "class-folders"
-    # Another list of images and labels is the source itself; the folders hold the images only.
+    # Another list of images and labels may be the source itself, or a model's answers.
     write_csv(folders / "legend.csv", [("image", "emotion"), ("surprised/0.png", "happy")])
-    assert choose_layout(folders, None, SourceOptions()) == "csv-folder"
+    with pytest.raises(DataError, match="--layout class-folders or --layout csv-folder"):
+        choose_layout(folders, None, SourceOptions())
     assert kept(rows_of(folders, "class-folders"))["surprised/0.png"] == (None, 3)
+    assert kept(rows_of(folders, "csv-folder")) == {"surprised/0.png": (None, 1)}
     write_csv(folders / "labels.csv", [HEADER, ("surprised/0.png", "fear", "1")])
     assert choose_layout(folders, None, SourceOptions()) == "class-folders"
     assert kept(rows_of(folders))["surprised/0.png"] == (None, 4)

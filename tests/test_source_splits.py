@@ -276,7 +276,43 @@ def test_a_folder_of_a_split_that_is_laid_out_otherwise_is_refused(tmp_path: Pat
 
 def test_a_test_set_alone_beside_a_misspelt_folder_is_refused(tmp_path: Path) -> None:
     class_folders(tmp_path, "Trainning", "test")
-    with pytest.raises(DataError, match="is a test set, and the only folder that names a split"):
+    with pytest.raises(DataError, match="test is the only folder that names a split"):
+        rows_of(tmp_path)
+
+
+@pytest.mark.parametrize("names", [("Trainning", "val"), ("train", "vald")])
+def test_a_misspelt_split_beside_the_only_other_is_refused(tmp_path: Path, names: tuple[str, str]):
+    class_folders(tmp_path, *names)
+    with pytest.raises(DataError, match="is the only folder that names a split, and beside it"):
+        rows_of(tmp_path)
+    root = tmp_path / "parquet"
+    root.mkdir()
+    for name in names:
+        parquet(root, f"{name}.parquet", None)
+    with pytest.raises(DataError, match="of the Parquet files only those of"):
+        rows_of(root)
+
+
+def test_a_part_of_parquet_files_that_is_missing_is_named(tmp_path: Path) -> None:
+    for name in ("train-00001-of-00002", "validation-00000-of-00001"):
+        parquet(tmp_path, f"{name}.parquet", None)
+    with pytest.raises(DataError, match=r"has 1 of 2 files train-.*train-00000-of-00002 is"):
+        rows_of(tmp_path)
+
+
+@pytest.mark.parametrize("packed", ["train.zip", "val_images.tar.gz"])
+def test_a_split_that_is_not_unpacked_is_refused(tmp_path: Path, packed: str) -> None:
+    class_folders(tmp_path, "val" if packed.startswith("train") else "train")
+    (tmp_path / packed).write_bytes(b"PK\x03\x04" if packed.endswith("zip") else b"\x1f\x8b")
+    with pytest.raises(DataError, match="is an archive, named as a split: unpack it first"):
+        rows_of(tmp_path)
+
+
+def test_a_list_of_a_split_that_is_a_pointer_is_refused(tmp_path: Path) -> None:
+    lists(tmp_path, False, train=["a.png"])
+    text = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    (tmp_path / "val.csv").write_text(text)
+    with pytest.raises(DataError, match=r"val\.csv.*git lfs pull"):
         rows_of(tmp_path)
 
 

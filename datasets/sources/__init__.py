@@ -24,7 +24,7 @@ from datasets.sources.csv_folder import CsvFolder
 from datasets.sources.expw import ExpW
 from datasets.sources.fer2013 import Fer2013
 from datasets.sources.ferplus_tree import FerPlusTree
-from datasets.sources.hints import hint, refuse_packed
+from datasets.sources.hints import hint, refuse_packed, refuse_packed_split
 from datasets.sources.hub_parquet import HubParquet
 from datasets.sources.named_files import NamedFiles
 from datasets.sources.raf_db import RafDb
@@ -124,6 +124,7 @@ def _choose(path: Path, layout: str | None, options: SourceOptions) -> str:
         return layout
     if options.csv is not None:
         return "csv-folder"
+    refuse_packed_split(path)
     found = _detected(path)
     if found is not None:
         return found

@@ -42,12 +42,17 @@ class ClassFolders:
     def detect(self, path: Path) -> bool:
         """Say whether a folder of one of the eight expressions lies where this layout has them.
 
-        Beside a CSV that names images and labels itself, other than Kaggle's `labels.csv`, the
-        folders are only where the images lie.
+        Raises `DataError` beside a CSV that names images and labels too, other than Kaggle's
+        `labels.csv`: it may be the list, with folders that are only named so, or a model's answers.
         """
         if not _has_classes(path):
             return False
-        return find_labels_csv(path) is not None or not names_images(path)
+        if find_labels_csv(path) is None and names_images(path):
+            raise DataError(
+                f"{path} has folders named by expressions, and a CSV of images and labels: say "
+                "which has the labels, --layout class-folders or --layout csv-folder"
+            )
+        return True
 
     def rows(self, path: Path, options: SourceOptions) -> Iterator[AnyRow]:
         """Yield the lines of `labels.csv` if there is one, then all other files by split and path.

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datasets.errors import DataError
+from datasets.git_lfs import refuse_pointer
 from datasets.sources.base import SourceOptions
 from datasets.sources.csv_lines import first_fields
 from datasets.sources.paths import is_junk
@@ -50,6 +51,8 @@ def listings(path: Path, options: SourceOptions) -> list[Listing]:
             raise DataError(f"there is no CSV file {file}: check --csv")
         return [Listing(file)]
     files = _csv_files(path)
+    for file in files:
+        refuse_pointer(file)
     if len(files) > 1:
         plain = [file for file in files if _has_both(file, IMAGE_COLUMNS, LABEL_COLUMNS)]
         numbered = [file for file in files if _has_both(file, NUMBER_COLUMNS, EXP_COLUMNS)]

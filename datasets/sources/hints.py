@@ -55,6 +55,20 @@ def refuse_packed(path: Path) -> None:
             )
 
 
+def refuse_packed_split(path: Path) -> None:
+    """Raise `DataError` for an archive beside the data that is named as a split: a part is lacking.
+
+    `train.zip` beside `val/`: else the one part would be all there is.
+    """
+    for file in _top_files(path) if path.is_dir() else []:
+        command = _unpack(file)
+        if command is not None and kind_of(file.name.partition(".")[0]) is not None:
+            raise DataError(
+                f"{file} is an archive, named as a split: unpack it first ({command}), or move it "
+                "away if its images are there already"
+            )
+
+
 def hint(path: Path, known: Known) -> str | None:
     """Say what a source of no known layout is and what to do with it, or None.
 

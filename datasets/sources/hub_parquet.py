@@ -38,6 +38,7 @@ from datasets.sources.parquet_images import DAMAGED, ParquetImage, damaged_file,
 from datasets.sources.parquet_splits import (
     BY_NAME,
     class_label_names,
+    refuse_missing_parts,
     split_word,
     split_words,
     splits_of,
@@ -65,6 +66,8 @@ class HubParquet:
         files = _files(path)
         if not files:
             raise DataError(f"{path} has no .parquet file at its top nor under data/")
+        if path.is_dir():
+            refuse_missing_parts(files)
         top = path if path.is_dir() else path.parent
         splits = splits_of(files, options)
         for file in sorted(files, key=lambda file: (kind_of(split_word(file)) != "train", file)):

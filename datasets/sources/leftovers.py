@@ -43,11 +43,11 @@ def leftovers(
 
     `tops` are the folders of the splits, or `source` itself; all files below those of `read` have
     rows, and all right in those of `flat`. Raises `DataError` for an image in a folder that names
-    a split and is not one of `tops`, and where `tops` are a test set alone and other images lie
-    beside it: a misspelt folder of training, most likely.
+    a split and is not one of `tops`, and where `tops` are of one split alone and other images lie
+    beside it: a misspelt split, most likely.
     """
     read, flat = frozenset(read), frozenset(flat)
-    test_alone = {kind_of(top.name) for top in tops} == {"test"} and source not in tops
+    one_alone = len({kind_of(top.name) for top in tops}) == 1 and source not in tops
     for directory, folders, files in os.walk(source, onerror=_raise):
         here = Path(directory)
         folders[:] = sorted(one for one in folders if not is_junk(one) and here / one not in read)
@@ -57,8 +57,8 @@ def leftovers(
             if is_image(name) and not is_junk(name):
                 file = here / name
                 _refuse_other_split(file, source, tops)
-                if test_alone and here != source:
-                    raise _only_test(file, tops)
+                if one_alone and here != source and here not in tops:
+                    raise _only_one(file, tops)
                 yield Excluded(_origin(source, file), _reason(file, source, tops))
 
 
@@ -89,8 +89,9 @@ def _refuse_other_split(file: Path, source: Path, tops: Collection[Path]) -> Non
             )
 
 
-def _only_test(file: Path, tops: Collection[Path]) -> DataError:
+def _only_one(file: Path, tops: Collection[Path]) -> DataError:
     return DataError(
-        f"{', '.join(map(str, tops))} is a test set, and the only folder that names a split; "
-        f"beside it lies {file}: if that is of training, call its folder train"
+        f"{', '.join(map(str, tops))} is the only folder that names a split, and beside it lies "
+        f"{file}: if that is of another split, call its folder train, validation or test; if not, "
+        "move it away"
     )

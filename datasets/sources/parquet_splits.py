@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -9,12 +10,14 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from datasets.errors import DataError
 from datasets.sources.base import SourceOptions
 from datasets.sources.label_names import LabelNames
 from datasets.sources.list_splits import ListSplits, first_split_column
 from datasets.sources.parquet_images import DAMAGED, damaged_file
 from datasets.sources.split_names import kind_of, kind_of_list, roles
 
+_PART: Final = re.compile(r"(.+)-(\d{5})-of-(\d{5})", re.ASCII)
 BY_NAME: Final = "names of the files"
 """`ListSplits.where` where each file is of one split."""
 
@@ -29,6 +32,23 @@ def split_word(file: Path) -> str:
     if kind_of(name) is not None or kind_of_list(name) is None:
         return name
     return next(one for one in re.split(r"[-_. ]", name) if kind_of(one) is not None)
+
+
+def refuse_missing_parts(files: Sequence[Path]) -> None:
+    """Raise `DataError` where files are some of several by their names, and not all are there."""
+    there: dict[tuple[Path, str, int], set[int]] = defaultdict(set)
+    for file in files:
+        part = _PART.match(file.name)
+        if part is not None:
+            there[file.parent / part[1], part[1], int(part[3])].add(int(part[2]))
+    for (place, name, number), parts in there.items():
+        missing = sorted(set(range(number)) - parts)
+        if missing:
+            lacking = f"{name}-{missing[0]:05d}-of-{number:05d}"
+            raise DataError(
+                f"{place.parent} has {len(parts)} of {number} files {name}-…-of-{number:05d}: "
+                f"{lacking} is missing, for one; download it too"
+            )
 
 
 def splits_of(files: Sequence[Path], options: SourceOptions) -> ListSplits:
@@ -49,7 +69,13 @@ def splits_of(files: Sequence[Path], options: SourceOptions) -> ListSplits:
     found = first_split_column(free, values)
     if found is not None:
         return found[1]
-    return ListSplits(BY_NAME, used) if used and len(used) < len(words) else ListSplits()
+    if used and len(used) < len(words):
+        others = ", ".join(sorted(set(words) - used.keys()))
+        raise DataError(
+            f"of the Parquet files only those of {', '.join(used)} name a split; beside them are "
+            f"{others}: call what is a split train, validation or test, or move the others away"
+        )
+    return ListSplits()
 
 
 def _word_columns(file: Path) -> list[str]:
