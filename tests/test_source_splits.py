@@ -332,3 +332,28 @@ def test_a_folder_that_can_not_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "train" / "happy").chmod(0)
     with pytest.raises(OSError, match="happy"):
         rows_of(tmp_path)
+
+
+@pytest.mark.parametrize("column", ["fold", "data_type"])
+def test_a_column_of_nothing_but_splits_is_one_whatever_its_name(tmp_path: Path, column: str):
+    csv_list(tmp_path, column, [("a.png", "train"), ("b.png", "val"), ("c.png", "train")])
+    assert splits(rows_of(tmp_path)) == {"a.png": "train", "b.png": "validation", "c.png": "train"}
+    csv_list(tmp_path, column, [("a.png", "train"), ("b.png", "val"), ("c.png", "mine")])
+    assert set(splits(rows_of(tmp_path)).values()) == {None}
+
+
+def test_splits_in_class_folders_are_the_split(tmp_path: Path) -> None:
+    for number, name in enumerate(("happy/train/a", "happy/val/b", "sad/train/c", "sad/test/d")):
+        write_picture(tmp_path / f"{name}.png", number)
+    (tmp_path / "sad" / "notes.txt").write_text("no image")
+    rows = rows_of(tmp_path)
+    assert [name for name, *_ in reasons(rows)] == ["sad/notes.txt"]
+    assert splits(rows) == {
+        "happy/train/a.png": "train",
+        "happy/val/b.png": "validation",
+        "sad/train/c.png": "train",
+    }
+    assert excluded(rows) == {"test split": 1}
+    write_picture(tmp_path / "sad" / "e.png", 5)
+    with pytest.raises(DataError, match=r"sad/e\.png is in none of them"):
+        rows_of(tmp_path)

@@ -28,7 +28,8 @@ from datasets.sources.base import (
 )
 from datasets.sources.csv_choice import names_images
 from datasets.sources.kaggle_csv import ClassFile, KaggleList, find_labels_csv, unless_out
-from datasets.sources.leftovers import files_below, leftovers
+from datasets.sources.leftovers import files_below, is_image, leftovers
+from datasets.sources.list_splits import ListSplits, path_splits, split_folder
 from datasets.sources.paths import FileFinder, clean_text, subfolders
 from datasets.sources.split_names import TEST_SPLIT, Role, kind_of, roles
 
@@ -163,12 +164,39 @@ def _tops(path: Path) -> dict[Path, Role]:
 
 
 def _class_files(path: Path) -> Iterator[ClassFile]:
-    for top, role in _tops(path).items():
+    tops = _tops(path)
+    inner = _splits_in_classes(path) if path in tops else ListSplits()
+    for top, role in tops.items():
         for folder in subfolders(top):
             label = _label_of(folder.name)
             for file in files_below(folder):
                 name, below = (file.relative_to(base).as_posix() for base in (path, top))
-                yield ClassFile(file, name, below, role, label)
+                used = role
+                if inner.by_word is not None:  # other files than images may be anywhere
+                    used = inner.by_word.get(split_folder(below) or "")
+                yield ClassFile(file, name, below, used, label)
+
+
+def _splits_in_classes(path: Path) -> ListSplits:
+    """What folders in the class folders say of splits: `happy/train/`, `happy/val/`.
+
+    Raises `DataError` where only some images are in such a folder.
+    """
+    below = [
+        file.relative_to(path).as_posix()
+        for folder in subfolders(path)
+        for file in files_below(folder)
+        if is_image(file.name)
+    ]
+    found = path_splits(below)
+    if found.by_word is not None:
+        without = next((name for name in below if split_folder(name) is None), None)
+        if without is not None:
+            raise DataError(
+                f"{path} has folders of splits in its class folders, and {clean_text(without)} is "
+                "in none of them: move it into one, or away"
+            )
+    return found
 
 
 def _beside(path: Path) -> Iterator[AnyRow]:

@@ -90,7 +90,8 @@ def first_split_column(
 ) -> tuple[int, ListSplits] | None:
     """Return the first column that names splits, with its words; `values` gives a column's.
 
-    Raises as `column_splits` does, but only where no other column names splits.
+    Columns of usual names come first; another one is taken if it holds nothing but names of splits,
+    and more than one. Raises as `column_splits` does, but only where no other column names splits.
     """
     problem: DataError | None = None
     for place in split_columns(names):
@@ -101,6 +102,18 @@ def first_split_column(
             continue
         if found.by_word is not None:
             return place, found
+    for place, name in enumerate(names):
+        if name and _are_splits_alone(values(place)):
+            return place, column_splits(name.strip(), values(place))
     if problem is not None:
         raise problem
     return None
+
+
+def _are_splits_alone(values: Iterable[str]) -> bool:
+    words: set[str] = set()
+    for value in values:
+        words.add(value.strip())
+        if len(words) > _FEW or kind_of(value) is None:
+            return False
+    return len({kind_of(word) for word in words}) > 1
