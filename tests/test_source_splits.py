@@ -1,6 +1,7 @@
 """The source's split is the split: by folder, file, column or path, and nothing goes uncounted."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -306,6 +307,10 @@ def test_a_split_that_is_not_unpacked_is_refused(tmp_path: Path, packed: str) ->
     (tmp_path / packed).write_bytes(b"PK\x03\x04" if packed.endswith("zip") else b"\x1f\x8b")
     with pytest.raises(DataError, match="is an archive, named as a split: unpack it first"):
         rows_of(tmp_path)
+    with pytest.raises(DataError, match="is an archive, named as a split: unpack it first"):
+        rows_of(tmp_path, "class-folders")
+    class_folders(tmp_path, "train", "val")  # it is unpacked now, and still there
+    assert set(splits(rows_of(tmp_path)).values()) == {"train", "validation"}
 
 
 def test_a_list_of_a_split_that_is_a_pointer_is_refused(tmp_path: Path) -> None:
@@ -326,12 +331,21 @@ def test_yolo_images_without_their_labels_are_refused(tmp_path: Path) -> None:
         rows_of(tmp_path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
-def test_a_folder_that_can_not_be_read_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("below", ["happy/more", "extra"])
+def test_a_folder_that_can_not_be_read_is_named(tmp_path: Path, monkeypatch, below: str) -> None:
     class_folders(tmp_path, "train", "val")
-    (tmp_path / "train" / "happy").chmod(0)
-    with pytest.raises(OSError, match="happy"):
-        rows_of(tmp_path)
+    denied = tmp_path / ("train" if "/" in below else "") / below
+    denied.mkdir()
+    scandir = os.scandir
+
+    def refusing(path: str) -> Iterator[os.DirEntry[str]]:  # root may read all folders
+        if Path(path) == denied:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(DataError, match=rf"can't read or write {denied}: Permission denied"):
+        prepare(tmp_path, tmp_path.parent / f"{tmp_path.name}-shards", image_size=24)
 
 
 @pytest.mark.parametrize("column", ["fold", "data_type"])

@@ -120,11 +120,11 @@ def _choose(path: Path, layout: str | None, options: SourceOptions) -> str:
     if path.is_dir() and not any(path.iterdir()):
         raise DataError(f"{path} is empty: give a folder of labelled images")
     refuse_packed(path)
+    refuse_packed_split(path)
     if layout is not None:
         return layout
     if options.csv is not None:
         return "csv-folder"
-    refuse_packed_split(path)
     found = _detected(path)
     if found is not None:
         return found

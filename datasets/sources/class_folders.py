@@ -1,10 +1,11 @@
 """Source `class-folders`: one folder per expression, named by name, alias or number in any case.
 
-The folders lie at the top, or under folders for the splits, in any common spelling (see
-`split_names`; a test set beside a validation set is left out and counted, as one that no model may
-be chosen on). What a folder is follows from its name alone, never from its place in the alphabet; a
-number is one of a count that must be known (see `datasets.numbered`). What lies beside the splits,
-or in no class folder, is left out and counted by the folder's name.
+The folders lie at the top, or under folders for the splits, or have such folders in them
+(`happy/train/`), in common spellings (see `split_names`; a test set beside a validation set is left
+out and counted, as one that no model may be chosen on). What a folder is follows from its name
+alone, never from its place in the alphabet; a number is one of a count that must be known (see
+`datasets.numbered`). What lies beside the splits, or in no class folder, is left out and counted by
+the folder's name, or refused (see `leftovers`).
 
 A `labels.csv` as in the copies on Kaggle decides over the folders: see `kaggle_csv`.
 """

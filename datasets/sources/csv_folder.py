@@ -6,8 +6,9 @@ folder `images` (`image`, `imgs`, `img`) beside it, or to the source. A name wit
 a number, is the one image of that stem, also in the folder of the split that the CSV's name tells
 (see `stems`): so are lists `number,exp` of AffectNet's aligned faces read. Labels are names or
 aliases in any case, or numbers of a count that must be known (see `datasets.numbered`). The split
-is that of a column (`split`, `usage`, `set`, ...), or else that of the images' folders
-(`train/...`, `val/...`).
+is that of a column (`split`, `usage`, `set`, ..., or any that holds nothing but names of splits),
+or else that of the images' folders (`train/...`, `val/...`).
+
 A column may be given that says which images are one group, such as those of one person.
 """
 
@@ -81,7 +82,7 @@ def _as_listed(row: AnyRow, listing: Listing) -> AnyRow:
         return row
     if isinstance(row, Numbered):
         inner = _as_listed(row.row, listing)
-        return Numbered(inner) if isinstance(inner, SourceRow) else inner
+        return row._replace(row=inner) if isinstance(inner, SourceRow) else inner
     if listing.role == TEST_SPLIT:
         return Excluded(row.origin, TEST_SPLIT) if isinstance(row, SourceRow | Rejected) else row
     return row._replace(split=listing.role) if isinstance(row, SourceRow) else row

@@ -56,13 +56,16 @@ def refuse_packed(path: Path) -> None:
 
 
 def refuse_packed_split(path: Path) -> None:
-    """Raise `DataError` for an archive beside the data that is named as a split: a part is lacking.
+    """Raise `DataError` for an archive named as a split of which there is nothing unpacked.
 
     `train.zip` beside `val/`: else the one part would be all there is.
     """
-    for file in _top_files(path) if path.is_dir() else []:
-        command = _unpack(file)
-        if command is not None and kind_of(file.name.partition(".")[0]) is not None:
+    if not path.is_dir():
+        return
+    there = {kind_of(one.name) for one in _subfolders(path)}
+    for file in _top_files(path):
+        command, kind = _unpack(file), kind_of(file.name.partition(".")[0])
+        if command is not None and kind is not None and kind not in there:
             raise DataError(
                 f"{file} is an archive, named as a split: unpack it first ({command}), or move it "
                 "away if its images are there already"
